@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# The doors of the house. Each does all the set-up it needs: missing Debian packages (tools/setup),
+# the build directory, guest images (cache/). The build itself is meson.build.
+
+BUILD := build
+
+.PHONY: all run test lint bench format clean help
+
+all: # builds build/trapeze
+	@tools/setup build
+	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) >$(BUILD).log 2>&1 || { cat $(BUILD).log; rm -f $(BUILD).log; exit 1; }; rm -f $(BUILD).log
+	@ninja -C $(BUILD)
+	@ln -sf $(BUILD)/compile_commands.json compile_commands.json
+
+run: # boots Debian's kernel to a shell on this terminal; Ctrl-A x leaves
+	@tools/setup build run
+	@$(MAKE) --no-print-directory all
+	@tools/guest/run-shell $(BUILD)/trapeze
+
+test: # builds everything and runs every test; TESTS='word ...' picks those whose names hold a word
+	@tools/setup build test
+	@tools/run-tests $(TESTS)
+
+lint: # cppcheck and clang-tidy over src/
+	@tools/setup build lint
+	@$(MAKE) --no-print-directory all
+	@tools/lint $(BUILD)
+
+bench: # speed and size, beside qemu-system-x86_64 -accel tcg
+	@tools/setup build run bench
+	@$(MAKE) --no-print-directory all
+	@bench/run $(BUILD)/trapeze
+
+format: # rewrites C files in the tree's style
+	@tools/setup lint
+	@git ls-files -z '*.c' '*.h' | xargs -0 clang-format -i
+
+clean: # removes what was built; guest images in cache/ stay
+	@rm -rf $(BUILD) $(BUILD)-asan compile_commands.json
+
+help: # lists the doors
+	@sed -n 's/^\([a-z]*\):.* # /  make \1\t/p; s/^\([a-z]*\): # /  make \1\t/p' Makefile

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Control and debug registers, paging mode changes: SDM 3A 2.5, 4.1, 17.2. MSRs are in msr.c, CPUID
+ * in cpuid.c. The TLB is flushed more often than the manual asks, never less.
+ */
+#include "cpu/control.h"
+
+#include "base/log.h"
+#include "cpu/descriptor.h"
+#include "cpu/model.h"
+
+enum { DR6_BD = 1 << 13, DR7_GD = 1 << 13 };
+
+static void check_cpl0(struct vcpu *cpu)
+{
+    if (cpu->cpl)
+        cpu_raise_gp(cpu, 0);
+}
+
+static uint64_t physical_beyond(const struct vcpu *cpu)
+{
+    return ~((1ull << cpu->model->physical_bits) - 1);
+}
+
+/* PAE paging keeps four entries in the processor. #GP if one that is present has reserved bits. */
+static void load_pdptes(struct vcpu *cpu, uint64_t cr3)
+{
+    uint64_t entries[4];
+    gpa_t table = cr3 & 0xffffffe0u;
+    cpu->world->lock(cpu->world->opaque);
+    for (unsigned i = 0; i < 4; i++)
+        entries[i] = mem_load(cpu->world->mem, table + i * 8, 8);
+    cpu->world->unlock(cpu->world->opaque);
+    for (unsigned i = 0; i < 4; i++)
+        if (entries[i] & 1 && entries[i] & (physical_beyond(cpu) | 0x1e6))
+            cpu_raise_gp(cpu, 0);
+    memcpy(cpu->pdpte, entries, sizeof(entries));
+}
+
+static bool pae_paging(uint64_t cr0, uint64_t cr4, uint64_t efer)
+{
+    return cr0 & CR0_PG && cr4 & CR4_PAE && !(efer & EFER_LMA);
+}
+
+static void write_cr0(struct vcpu *cpu, uint64_t value)
+{
+    uint64_t efer = cpu->efer;
+    if (value >> 32 || (value & CR0_PG && !(value & CR0_PE)) ||
+        (value & CR0_NW && !(value & CR0_CD)))
+        cpu_raise_gp(cpu, 0);
+    value &=
+        CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG;
+    value |= CR0_ET;
+    uint64_t changed = value ^ cpu->cr0;
+    if (changed & CR0_PG) {
+        if (value & CR0_PG && efer & EFER_LME) {
+            if (!(cpu->cr4 & CR4_PAE) || cpu->seg[SEG_CS].access & SEG_L)
+                cpu_raise_gp(cpu, 0);
+            efer |= EFER_LMA;
+        } else if (!(value & CR0_PG)) {
+            if (cpu_code64(cpu) || cpu->cr4 & CR4_PCIDE)
+                cpu_raise_gp(cpu, 0);
+            efer &= ~(uint64_t)EFER_LMA;
+        }
+    }
+    if (changed & (CR0_PG | CR0_CD | CR0_NW) && pae_paging(value, cpu->cr4, efer))
+        load_pdptes(cpu, cpu->cr3);
+    cpu->cr0 = value;
+    cpu->efer = efer;
+    if (changed & CR0_PE && !(value & CR0_PE))
+        cpu->cpl = 0;
+    if (changed & (CR0_PG | CR0_PE | CR0_WP)) {
+        if (log_on(LOG_PAGE))
+            log_print(LOG_PAGE, "CR0 update: CR0=0x%08x", (unsigned)value);
+        tlb_flush(cpu);
+    }
+    cpu_update_mode(cpu);
+}
+
+void cpu_load_cr3(struct vcpu *cpu, uint64_t value)
+{
+    if (pae_paging(cpu->cr0, cpu->cr4, cpu->efer))
+        load_pdptes(cpu, value);
+    cpu->cr3 = value;
+    tlb_flush(cpu);
+}
+
+static void write_cr3(struct vcpu *cpu, uint64_t value)
+{
+    if (cpu_long_mode(cpu)) {
+        if (cpu->cr4 & CR4_PCIDE)
+            value &= ~(1ull << 63); /* "no flush needed": we may */
+        if (value & physical_beyond(cpu))
+            cpu_raise_gp(cpu, 0);
+    } else {
+        value = (uint32_t)value;
+    }
+    cpu_load_cr3(cpu, value);
+}
+
+static uint64_t cr4_allowed(const struct cpu_model *model)
+{
+    static const struct {
+        uint16_t feature;
+        uint32_t bits;
+    } map[] = {
+        {CPU_VME, CR4_VME | CR4_PVI}, {CPU_TSC, CR4_TSD},           {CPU_DE, CR4_DE},
+        {CPU_PSE, CR4_PSE},           {CPU_PAE, CR4_PAE},           {CPU_MCE, CR4_MCE},
+        {CPU_PGE, CR4_PGE},           {CPU_FXSR, CR4_OSFXSR},       {CPU_SSE, CR4_OSXMMEXCPT},
+        {CPU_UMIP, CR4_UMIP},         {CPU_FSGSBASE, CR4_FSGSBASE}, {CPU_PCID, CR4_PCIDE},
+        {CPU_XSAVE, CR4_OSXSAVE},     {CPU_SMEP, CR4_SMEP},         {CPU_SMAP, CR4_SMAP},
+    };
+    uint64_t allowed = CR4_PCE;
+    for (unsigned i = 0; i < ARRAY_LEN(map); i++)
+        if (cpu_model_has(model, (enum cpu_feature)map[i].feature))
+            allowed |= map[i].bits;
+    return allowed;
+}
+
+static void write_cr4(struct vcpu *cpu, uint64_t value)
+{
+    uint64_t changed = value ^ cpu->cr4;
+    if (value & ~cr4_allowed(cpu->model))
+        cpu_raise_gp(cpu, 0);
+    if (cpu_long_mode(cpu) && !(value & CR4_PAE))
+        cpu_raise_gp(cpu, 0);
+    if (changed & value & CR4_PCIDE && (!cpu_long_mode(cpu) || cpu->cr3 & 0xfff))
+        cpu_raise_gp(cpu, 0);
+    uint64_t paging = CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP;
+    if (changed & paging && pae_paging(cpu->cr0, value, cpu->efer))
+        load_pdptes(cpu, cpu->cr3);
+    cpu->cr4 = value;
+    if (changed & paging)
+        tlb_flush(cpu);
+    cpu_update_mode(cpu);
+}
+
+uint64_t cpu_read_cr(struct vcpu *cpu, unsigned n)
+{
+    if (n == 1 || (n > 4 && n != 8))
+        cpu_raise_ud(cpu);
+    check_cpl0(cpu);
+    switch (n) {
+    case 0:
+        return cpu->cr0;
+    case 2:
+        return cpu->cr2;
+    case 3:
+        return cpu->cr3;
+    case 4:
+        return cpu->cr4;
+    default:
+        break;
+    }
+    if (!cpu->world->cr8_read)
+        return 0;
+    cpu->world->lock(cpu->world->opaque);
+    uint64_t value = cpu->world->cr8_read(cpu->world->board, cpu->index);
+    cpu->world->unlock(cpu->world->opaque);
+    return value;
+}
+
+static void write_cr8(struct vcpu *cpu, uint64_t value)
+{
+    if (value > 15)
+        cpu_raise_gp(cpu, 0);
+    if (!cpu->world->cr8_write)
+        return;
+    cpu->world->lock(cpu->world->opaque);
+    cpu->world->cr8_write(cpu->world->board, cpu->index, value);
+    cpu->world->unlock(cpu->world->opaque);
+}
+
+void cpu_write_cr(struct vcpu *cpu, unsigned n, uint64_t value)
+{
+    if (n == 1 || (n > 4 && n != 8))
+        cpu_raise_ud(cpu);
+    check_cpl0(cpu);
+    switch (n) {
+    case 0:
+        write_cr0(cpu, value);
+        break;
+    case 2:
+        cpu->cr2 = value;
+        break;
+    case 3:
+        write_cr3(cpu, value);
+        break;
+    case 4:
+        write_cr4(cpu, value);
+        break;
+    default:
+        write_cr8(cpu, value);
+    }
+}
+
+/* The checks MOV to and from DRn share; 4 and 5 become 6 and 7. */
+static unsigned check_dr(struct vcpu *cpu, unsigned n)
+{
+    if (n > 7)
+        cpu_raise_ud(cpu);
+    if (n == 4 || n == 5) {
+        if (cpu->cr4 & CR4_DE)
+            cpu_raise_ud(cpu);
+        n += 2;
+    }
+    check_cpl0(cpu);
+    if (cpu->dr[7] & DR7_GD)
+        cpu_raise_db(cpu, DR6_BD);
+    return n;
+}
+
+uint64_t cpu_read_dr(struct vcpu *cpu, unsigned n)
+{
+    return cpu->dr[check_dr(cpu, n)];
+}
+
+void cpu_write_dr(struct vcpu *cpu, unsigned n, uint64_t value)
+{
+    n = check_dr(cpu, n);
+    if (n >= 6 && value >> 32)
+        cpu_raise_gp(cpu, 0);
+    if (n == 6)
+        value = 0xffff0ff0u | (value & 0xe00f);
+    else if (n == 7)
+        value = (value & 0xffff2bff) | 0x400;
+    cpu->dr[n] = value;
+}
+
+void cpu_lmsw(struct vcpu *cpu, uint16_t value)
+{
+    check_cpl0(cpu);
+    uint64_t keep = cpu->cr0 & ~(uint64_t)(CR0_MP | CR0_EM | CR0_TS);
+    write_cr0(cpu, keep | (value & 15)); /* sets PE, does not clear it */
+}
+
+void cpu_invlpg(struct vcpu *cpu, gva_t addr)
+{
+    check_cpl0(cpu);
+    if (cpu_code64(cpu) && !address_canonical(addr))
+        return;
+    tlb_flush_page(cpu, addr);
+}
+
+void cpu_xsetbv(struct vcpu *cpu, uint32_t index, uint64_t value)
+{
+    if (!(cpu->cr4 & CR4_OSXSAVE))
+        cpu_raise_ud(cpu);
+    check_cpl0(cpu);
+    uint64_t allowed = 3;
+    if (cpu_model_has(cpu->model, CPU_AVX))
+        allowed |= 4;
+    bool bad = index != 0 || !(value & 1) || value & ~allowed || ((value & 4) && !(value & 2));
+    if (bad)
+        cpu_raise_gp(cpu, 0);
+    cpu->fpu.xcr0 = value;
+}
+
+uint32_t cpu_port_in(struct vcpu *cpu, uint16_t port, unsigned size)
+{
+    cpu->world->lock(cpu->world->opaque);
+    uint32_t value = pio_read(cpu->world->pio, port, size);
+    cpu->world->unlock(cpu->world->opaque);
+    return value;
+}
+
+void cpu_port_out(struct vcpu *cpu, uint16_t port, uint32_t value, unsigned size)
+{
+    cpu->world->lock(cpu->world->opaque);
+    pio_write(cpu->world->pio, port, value, size);
+    cpu->world->unlock(cpu->world->opaque);
+}

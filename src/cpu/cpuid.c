@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * CPUID: SDM 2A, AMD APM 3 appendix E. The hypervisor leaves are KVM's, since that is what Linux
+ * knows a clock by; of KVM's features only the clock and "port 80h needs no delay" are offered.
+ */
+#include "cpu/clock.h"
+#include "cpu/control.h"
+#include "cpu/model.h"
+
+enum { KVM_CLOCKSOURCE = 1 << 0, KVM_NOP_IO_DELAY = 1 << 1, KVM_CLOCKSOURCE2 = 1 << 3 };
+enum { KVM_CLOCKSOURCE_STABLE = 1 << 24 };
+
+/* The APIC's enable bit shows in leaf 1. */
+static bool apic_enabled(struct vcpu *cpu)
+{
+    uint64_t base = 0x800;
+    if (cpu->world && cpu->world->apic_msr_read && cpu_model_has(cpu->model, CPU_APIC))
+        (void)cpu_read_msr(cpu, 0x1b, &base);
+    return base & 0x800;
+}
+
+static uint32_t version(const struct cpu_model *model)
+{
+    uint32_t family = model->family > 15 ? 15 : model->family;
+    uint32_t extended = model->family > 15 ? model->family - 15 : 0;
+    return model->stepping | (model->model & 15) << 4 | family << 8 | (model->model >> 4) << 16 |
+           extended << 20;
+}
+
+static struct cpuid_result leaf_vendor(const struct cpu_model *model, uint32_t max)
+{
+    const char *v = model->vendor;
+    return (struct cpuid_result){max, load_le32(v), load_le32(v + 8), load_le32(v + 4)};
+}
+
+static struct cpuid_result leaf_1(struct vcpu *cpu)
+{
+    const struct cpu_model *model = cpu->model;
+    struct cpuid_result r = {.eax = version(model),
+                             .edx = model->features[FEAT_1_EDX],
+                             .ecx = model->features[FEAT_1_ECX]};
+    r.ebx = (uint32_t)cpu->index << 24 | 1 << 16;
+    if (cpu_model_has(model, CPU_CLFLUSH))
+        r.ebx |= 8 << 8;
+    if (cpu->cr4 & CR4_OSXSAVE)
+        r.ecx |= 1 << 27;
+    if (!apic_enabled(cpu))
+        r.edx &= ~(1u << 9);
+    return r;
+}
+
+/* Deterministic caches (Intel): 32 KiB L1d, L1i, 4 MiB L2. */
+static struct cpuid_result leaf_4(uint32_t subleaf)
+{
+    static const struct cpuid_result caches[] = {
+        {0x121, 7 << 22 | 63, 63, 1},
+        {0x122, 7 << 22 | 63, 63, 1},
+        {0x143, 15 << 22 | 63, 4095, 1},
+    };
+    return subleaf < ARRAY_LEN(caches) ? caches[subleaf] : (struct cpuid_result){0};
+}
+
+static struct cpuid_result leaf_7(const struct cpu_model *model, uint32_t subleaf)
+{
+    if (subleaf)
+        return (struct cpuid_result){0};
+    return (struct cpuid_result){.ebx = model->features[FEAT_7_EBX],
+                                 .ecx = model->features[FEAT_7_ECX],
+                                 .edx = model->features[FEAT_7_EDX]};
+}
+
+/* Topology: one thread a core, one core a package. */
+static struct cpuid_result leaf_b(const struct vcpu *cpu, uint32_t subleaf)
+{
+    struct cpuid_result r = {.ecx = subleaf & 0xff, .edx = (uint32_t)cpu->index};
+    if (subleaf < 2) {
+        r.ebx = 1;
+        r.ecx |= (subleaf + 1) << 8;
+    }
+    return r;
+}
+
+static struct cpuid_result leaf_d(const struct vcpu *cpu, uint32_t subleaf)
+{
+    const struct cpu_model *model = cpu->model;
+    bool avx = cpu_model_has(model, CPU_AVX);
+    if (!cpu_model_has(model, CPU_XSAVE))
+        return (struct cpuid_result){0};
+    switch (subleaf) {
+    case 0:
+        return (struct cpuid_result){
+            .eax = avx ? 7 : 3, .ebx = cpu->fpu.xcr0 & 4 ? 832 : 576, .ecx = avx ? 832 : 576};
+    case 1:
+        return (struct cpuid_result){.eax = model->features[FEAT_D_1_EAX],
+                                     .ebx = cpu->fpu.xcr0 & 4 ? 832 : 576};
+    case 2:
+        return avx ? (struct cpuid_result){256, 576, 0, 0} : (struct cpuid_result){0};
+    default:
+        return (struct cpuid_result){0};
+    }
+}
+
+/* TSC frequency over a made-up 24 MHz crystal: ratio in kHz. */
+static struct cpuid_result leaf_15(const struct vcpu *cpu)
+{
+    return (struct cpuid_result){24000, (uint32_t)clock_tsc_khz(cpu), 24000000, 0};
+}
+
+static struct cpuid_result leaf_16(const struct vcpu *cpu)
+{
+    uint32_t mhz = (uint32_t)(clock_tsc_khz(cpu) / 1000);
+    return (struct cpuid_result){mhz, mhz, 100, 0};
+}
+
+static struct cpuid_result basic(struct vcpu *cpu, uint32_t leaf, uint32_t subleaf)
+{
+    const struct cpu_model *model = cpu->model;
+    bool intel = !strcmp(model->vendor, "GenuineIntel");
+    switch (leaf) {
+    case 0:
+        return leaf_vendor(model, model->max_leaf);
+    case 1:
+        return leaf_1(cpu);
+    case 2:
+        return intel ? (struct cpuid_result){1, 0, 0, 0x2c307d} : (struct cpuid_result){0};
+    case 4:
+        return intel ? leaf_4(subleaf) : (struct cpuid_result){0};
+    case 5:
+        return cpu_model_has(model, CPU_MONITOR) ? (struct cpuid_result){64, 64, 3, 0}
+                                                 : (struct cpuid_result){0};
+    case 6:
+        return (struct cpuid_result){.eax = model->features[FEAT_6_EAX]};
+    case 7:
+        return leaf_7(model, subleaf);
+    case 0xb:
+        return cpu_model_has(model, CPU_X2APIC) ? leaf_b(cpu, subleaf) : (struct cpuid_result){0};
+    case 0xd:
+        return leaf_d(cpu, subleaf);
+    case 0x15:
+        return leaf_15(cpu);
+    case 0x16:
+        return leaf_16(cpu);
+    default:
+        return (struct cpuid_result){0};
+    }
+}
+
+static struct cpuid_result leaf_ext_1(const struct cpu_model *model)
+{
+    struct cpuid_result r = {.eax = version(model),
+                             .ecx = model->features[FEAT_8_1_ECX],
+                             .edx = model->features[FEAT_8_1_EDX]};
+    /* AMD repeats what leaf 1 has. */
+    if (!strcmp(model->vendor, "AuthenticAMD"))
+        r.edx |= model->features[FEAT_1_EDX] & 0x0183f3ff;
+    return r;
+}
+
+static struct cpuid_result brand(const struct cpu_model *model, uint32_t part)
+{
+    char text[48] = {0};
+    memcpy(text, model->brand, strnlen(model->brand, sizeof(text) - 1));
+    const char *p = text + part * 16;
+    return (struct cpuid_result){load_le32(p), load_le32(p + 4), load_le32(p + 8),
+                                 load_le32(p + 12)};
+}
+
+static struct cpuid_result extended(const struct vcpu *cpu, uint32_t leaf)
+{
+    const struct cpu_model *model = cpu->model;
+    switch (leaf) {
+    case 0x80000000:
+        return leaf_vendor(model, model->max_extended_leaf);
+    case 0x80000001:
+        return leaf_ext_1(model);
+    case 0x80000002:
+    case 0x80000003:
+    case 0x80000004:
+        return brand(model, leaf - 0x80000002);
+    case 0x80000005: /* L1: 32 KiB, 8-way, 64 bytes a line; TLBs */
+        return (struct cpuid_result){0x01ff01ff, 0x01ff01ff, 32u << 24 | 8 << 16 | 1 << 8 | 64,
+                                     32u << 24 | 8 << 16 | 1 << 8 | 64};
+    case 0x80000006: /* L2: 512 KiB, 8-way */
+        return (struct cpuid_result){0, 0x42004200, 512u << 16 | 6 << 12 | 1 << 8 | 64, 0};
+    case 0x80000007:
+        return (struct cpuid_result){.edx = model->features[FEAT_8_7_EDX]};
+    case 0x80000008:
+        return (struct cpuid_result){.eax = model->physical_bits |
+                                            (cpu_model_has(model, CPU_LM) ? 48u : 32u) << 8};
+    case 0x80000021: /* LFENCE serializes; null selectors clear the base */
+        return (struct cpuid_result){.eax = 1 << 2 | 1 << 6};
+    default:
+        return (struct cpuid_result){0};
+    }
+}
+
+static struct cpuid_result hypervisor(const struct vcpu *cpu, uint32_t leaf)
+{
+    if (!cpu->model->kvm) {
+        if (leaf == 0x40000000) /* a hypervisor, and no more to say */
+            return (struct cpuid_result){leaf, 0x70617254, 0x54657a65, 0x7a706172};
+        return (struct cpuid_result){0};
+    }
+    switch (leaf) {
+    case 0x40000000:
+        return (struct cpuid_result){0x40000001, 0x4b4d564b, 0x564b4d56, 0x4d};
+    case 0x40000001:
+        return (struct cpuid_result){.eax = KVM_CLOCKSOURCE | KVM_NOP_IO_DELAY | KVM_CLOCKSOURCE2 |
+                                            KVM_CLOCKSOURCE_STABLE};
+    default:
+        return (struct cpuid_result){0};
+    }
+}
+
+struct cpuid_result cpu_cpuid(struct vcpu *cpu, uint32_t leaf, uint32_t subleaf)
+{
+    const struct cpu_model *model = cpu->model;
+    if (leaf >> 16 == 0x4000 && cpu_model_has(model, CPU_HYPERVISOR))
+        return hypervisor(cpu, leaf);
+    if (leaf >> 31)
+        return leaf <= model->max_extended_leaf ? extended(cpu, leaf) : (struct cpuid_result){0};
+    if (leaf <= model->max_leaf)
+        return basic(cpu, leaf, subleaf);
+    return (struct cpuid_result){0};
+}

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cpu/tlb.h"
+
+#include "cpu/exception.h"
+#include "cpu/paging.h"
+
+static uint64_t tag_of(const struct vcpu *cpu, gva_t addr)
+{
+    return (addr & PAGE_MASK) | cpu->tlb_gen;
+}
+
+static bool canonical(gva_t addr)
+{
+    return (uint64_t)((int64_t)(addr << 16) >> 16) == addr;
+}
+
+/* In 32-bit modes addresses wrap at 4 GiB. */
+static gva_t wrap(const struct vcpu *cpu, gva_t addr)
+{
+    return cpu->efer & EFER_LMA ? addr : (uint32_t)addr;
+}
+
+static void check_canonical(struct vcpu *cpu, gva_t addr)
+{
+    if (cpu->efer & EFER_LMA && !canonical(addr))
+        cpu_raise_gp(cpu, 0);
+}
+
+/* Gives the fast path what it may do without us. */
+static void set_fast(struct vcpu *cpu, gva_t addr, unsigned mmu, const struct tlb_slow *slow,
+                     const struct mem_range *range)
+{
+    struct tlb_entry *entry = &cpu->tlb[mmu][tlb_slot(addr)];
+    uint64_t tag = tag_of(cpu, addr);
+    entry->tag[ACCESS_READ] = entry->tag[ACCESS_WRITE] = entry->tag[ACCESS_EXEC] = 0;
+    if (slow->io)
+        return;
+    entry->delta = (uintptr_t)mem_host(range, slow->gpa) - (uintptr_t)(addr & PAGE_MASK);
+    if (slow->allowed & 1 << ACCESS_READ)
+        entry->tag[ACCESS_READ] = tag;
+    if (slow->allowed & 1 << ACCESS_EXEC)
+        entry->tag[ACCESS_EXEC] = tag;
+    uint8_t flags = ram_get_flags(range->ram, mem_ram_page(range, slow->gpa));
+    bool unwatched = (flags & (RAM_DIRTY_ALL | RAM_CODE)) == RAM_DIRTY_ALL;
+    if (slow->allowed & 1 << ACCESS_WRITE && !slow->rom && unwatched)
+        entry->tag[ACCESS_WRITE] = tag;
+}
+
+/* The slow entry for an access that the page tables allow, filled when needed; raises #PF. */
+static struct tlb_slow *lookup(struct vcpu *cpu, gva_t addr, enum access_type type, unsigned mmu)
+{
+    struct tlb_slow *slow = &cpu->tlb_slow[mmu][tlb_slot(addr)];
+    if (slow->tag == tag_of(cpu, addr) && slow->allowed & 1 << type)
+        return slow;
+    check_canonical(cpu, addr);
+    struct page_walk walk;
+    if (!page_walk(cpu, addr, type, mmu, true, &walk))
+        cpu_raise_pf(cpu, addr, walk.error);
+    const struct mem_range *range = mem_find(cpu->view, walk.gpa);
+    gpa_t page = walk.gpa & PAGE_MASK;
+    if (walk.shift > PAGE_SHIFT) {
+        gva_t first = round_down(addr, 1ull << walk.shift);
+        gva_t last = first + ((1ull << walk.shift) - 1);
+        if (first < cpu->large_first)
+            cpu->large_first = first;
+        if (last > cpu->large_last)
+            cpu->large_last = last;
+    }
+    slow->tag = tag_of(cpu, addr);
+    slow->gpa = page;
+    slow->allowed = walk.allowed;
+    /* A page with more than one owner goes byte by byte through the address space. */
+    bool whole = range->first <= page && range->last >= page + (PAGE_SIZE - 1);
+    slow->io = !range->region || range->kind == MEM_IO || !whole;
+    slow->rom = range->kind == MEM_ROM;
+    set_fast(cpu, addr, mmu, slow, range);
+    return slow;
+}
+
+static uint64_t io_load(struct vcpu *cpu, gpa_t gpa, unsigned size)
+{
+    cpu->world->lock(cpu->world->opaque);
+    uint64_t value = mem_load(cpu->world->mem, gpa, size);
+    cpu->world->unlock(cpu->world->opaque);
+    return value;
+}
+
+static void io_store(struct vcpu *cpu, gpa_t gpa, uint64_t value, unsigned size)
+{
+    cpu->world->lock(cpu->world->opaque);
+    mem_store(cpu->world->mem, gpa, value, size);
+    cpu->world->unlock(cpu->world->opaque);
+}
+
+/* Prepares RAM at gpa for a store of length bytes within a page; the host address, or NULL for ROM.
+ */
+static uint8_t *begin_store(struct vcpu *cpu, gva_t addr, unsigned mmu, struct tlb_slow *slow,
+                            unsigned length)
+{
+    if (slow->rom)
+        return NULL;
+    gpa_t gpa = slow->gpa | (addr & (PAGE_SIZE - 1));
+    const struct mem_range *range = mem_find(cpu->view, gpa);
+    uint64_t page = mem_ram_page(range, gpa);
+    if (ram_get_flags(range->ram, page) & RAM_CODE) {
+        const struct vcpu_code_hook *hook = cpu->engine_data;
+        if (hook)
+            hook->written(cpu, gpa, length);
+    }
+    ram_set_flags(range->ram, page, RAM_DIRTY_ALL);
+    set_fast(cpu, addr, mmu, slow, range);
+    return mem_host(range, gpa);
+}
+
+static uint64_t load_in_page(struct vcpu *cpu, gva_t addr, unsigned size, unsigned mmu)
+{
+    struct tlb_slow *slow = lookup(cpu, addr, ACCESS_READ, mmu);
+    gpa_t gpa = slow->gpa | (addr & (PAGE_SIZE - 1));
+    if (slow->io)
+        return io_load(cpu, gpa, size);
+    return load_le(mem_host(mem_find(cpu->view, gpa), gpa), size);
+}
+
+/* The access has been checked for write. */
+static void store_in_page(struct vcpu *cpu, gva_t addr, uint64_t value, unsigned size, unsigned mmu)
+{
+    struct tlb_slow *slow = lookup(cpu, addr, ACCESS_WRITE, mmu);
+    if (slow->io) {
+        io_store(cpu, slow->gpa | (addr & (PAGE_SIZE - 1)), value, size);
+        return;
+    }
+    uint8_t *host = begin_store(cpu, addr, mmu, slow, size);
+    if (!host)
+        return;
+    switch (size) { /* whole, so that another processor never sees half a store */
+    case 1:
+        *host = (uint8_t)value;
+        break;
+    case 2:
+        store_le16(host, (uint16_t)value);
+        break;
+    case 4:
+        store_le32(host, (uint32_t)value);
+        break;
+    case 8:
+        store_le64(host, value);
+        break;
+    default:
+        store_le(host, value, size);
+    }
+}
+
+/* Bytes of [addr, addr+size) that lie in addr's page. */
+static unsigned in_page(gva_t addr, unsigned size)
+{
+    unsigned room = PAGE_SIZE - (unsigned)(addr & (PAGE_SIZE - 1));
+    return size < room ? size : room;
+}
+
+uint64_t tlb_load_slow(struct vcpu *cpu, gva_t addr, unsigned size, unsigned mmu)
+{
+    unsigned first = in_page(addr, size);
+    if (first == size)
+        return load_in_page(cpu, addr, size, mmu);
+    uint8_t bytes[8] = {0};
+    tlb_read(cpu, addr, bytes, size, mmu);
+    return load_le64(bytes);
+}
+
+void tlb_store_slow(struct vcpu *cpu, gva_t addr, uint64_t value, unsigned size, unsigned mmu)
+{
+    if (in_page(addr, size) == size) {
+        store_in_page(cpu, addr, value, size, mmu);
+        return;
+    }
+    uint8_t bytes[8];
+    store_le64(bytes, value);
+    tlb_write(cpu, addr, bytes, size, mmu);
+}
+
+uint8_t *tlb_host(struct vcpu *cpu, gva_t addr, enum access_type type, unsigned mmu)
+{
+    struct tlb_entry *entry = &cpu->tlb[mmu][tlb_slot(addr)];
+    if (entry->tag[type] == tag_of(cpu, addr))
+        return (uint8_t *)(uintptr_t)(addr + entry->delta);
+    struct tlb_slow *slow = lookup(cpu, addr, type, mmu);
+    if (slow->io)
+        return NULL;
+    if (type == ACCESS_WRITE)
+        return begin_store(cpu, addr, mmu, slow, in_page(addr, 64));
+    gpa_t gpa = slow->gpa | (addr & (PAGE_SIZE - 1));
+    return mem_host(mem_find(cpu->view, gpa), gpa);
+}
+
+gpa_t tlb_exec(struct vcpu *cpu, gva_t addr)
+{
+    struct tlb_slow *slow = lookup(cpu, addr, ACCESS_EXEC, cpu->cpl == 3 ? MMU_USER : MMU_KERNEL);
+    return slow->gpa | (addr & (PAGE_SIZE - 1));
+}
+
+void tlb_read(struct vcpu *cpu, gva_t addr, void *to, unsigned length, unsigned mmu)
+{
+    uint8_t *out = to;
+    /* Every page is looked up before device memory is read: a read there may have effects. */
+    for (unsigned done = 0; done < length;) {
+        gva_t at = wrap(cpu, addr + done);
+        lookup(cpu, at, ACCESS_READ, mmu);
+        done += in_page(at, length - done);
+    }
+    while (length) {
+        unsigned n = in_page(addr, length);
+        struct tlb_slow *slow = lookup(cpu, addr, ACCESS_READ, mmu);
+        gpa_t gpa = slow->gpa | (addr & (PAGE_SIZE - 1));
+        if (!slow->io) {
+            memcpy(out, mem_host(mem_find(cpu->view, gpa), gpa), n);
+        } else {
+            for (unsigned i = 0; i < n;) {
+                unsigned piece = n - i >= 8 ? 8 : n - i >= 4 ? 4 : n - i >= 2 ? 2 : 1;
+                store_le(out + i, io_load(cpu, gpa + i, piece), piece);
+                i += piece;
+            }
+        }
+        addr = wrap(cpu, addr + n);
+        out += n;
+        length -= n;
+    }
+}
+
+void tlb_check_write(struct vcpu *cpu, gva_t addr, unsigned length, unsigned mmu)
+{
+    while (length) {
+        unsigned n = in_page(addr, length);
+        lookup(cpu, addr, ACCESS_WRITE, mmu);
+        addr = wrap(cpu, addr + n);
+        length -= n;
+    }
+}
+
+void tlb_write(struct vcpu *cpu, gva_t addr, const void *from, unsigned length, unsigned mmu)
+{
+    const uint8_t *in = from;
+    if (in_page(addr, length) != length)
+        tlb_check_write(cpu, addr, length, mmu);
+    while (length) {
+        unsigned n = in_page(addr, length);
+        struct tlb_slow *slow = lookup(cpu, addr, ACCESS_WRITE, mmu);
+        if (!slow->io) {
+            uint8_t *host = begin_store(cpu, addr, mmu, slow, n);
+            if (host)
+                memcpy(host, in, n);
+        } else {
+            gpa_t gpa = slow->gpa | (addr & (PAGE_SIZE - 1));
+            for (unsigned i = 0; i < n;) {
+                unsigned piece = n - i >= 8 ? 8 : n - i >= 4 ? 4 : n - i >= 2 ? 2 : 1;
+                io_store(cpu, gpa + i, load_le(in + i, piece), piece);
+                i += piece;
+            }
+        }
+        addr = wrap(cpu, addr + n);
+        in += n;
+        length -= n;
+    }
+}
+
+void tlb_flush(struct vcpu *cpu)
+{
+    cpu->exec_gen++;
+    cpu->large_first = UINT64_MAX;
+    cpu->large_last = 0;
+    if (++cpu->tlb_gen > PAGE_SIZE - 1) {
+        memset(cpu->tlb, 0, sizeof(cpu->tlb));
+        memset(cpu->tlb_slow, 0, sizeof(cpu->tlb_slow));
+        cpu->tlb_gen = 1;
+    }
+}
+
+void tlb_flush_page(struct vcpu *cpu, gva_t addr)
+{
+    /* A large page lies in many slots: everything goes. */
+    if (addr >= cpu->large_first && addr <= cpu->large_last) {
+        tlb_flush(cpu);
+        return;
+    }
+    cpu->exec_gen++;
+    unsigned slot = tlb_slot(addr);
+    for (unsigned mmu = 0; mmu < MMU_COUNT; mmu++) {
+        cpu->tlb_slow[mmu][slot].tag = 0;
+        memset(cpu->tlb[mmu][slot].tag, 0, sizeof(cpu->tlb[mmu][slot].tag));
+    }
+}
+
+void tlb_forget_writes(struct vcpu *cpu, gpa_t gpa)
+{
+    gpa &= PAGE_MASK;
+    for (unsigned mmu = 0; mmu < MMU_COUNT; mmu++)
+        for (unsigned i = 0; i < TLB_ENTRIES; i++)
+            if (cpu->tlb_slow[mmu][i].gpa == gpa)
+                cpu->tlb[mmu][i].tag[ACCESS_WRITE] = 0;
+}

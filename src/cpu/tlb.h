@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Linear memory as the processor sees it: page walk, TLB, loads and stores. Faults do not return:
+ * they leave by cpu_raise (cpu/exception.h), so a caller commits no register before its last
+ * access. Segmentation is the caller's business. On the vcpu's thread, without the VM lock (MMIO
+ * takes it).
+ */
+#ifndef CPU_TLB_H
+#define CPU_TLB_H
+
+#include "cpu/vcpu.h"
+
+enum access_type { ACCESS_READ, ACCESS_WRITE, ACCESS_EXEC };
+
+/* Slow paths: page crossings, misses, MMIO. mmu is an enum mmu_index. */
+uint64_t tlb_load_slow(struct vcpu *cpu, gva_t addr, unsigned size, unsigned mmu);
+void tlb_store_slow(struct vcpu *cpu, gva_t addr, uint64_t value, unsigned size, unsigned mmu);
+
+/* Host address of [addr, addr+size) within one page for this access, or NULL when it is MMIO or
+ * ROM being written. Raises #PF. Marks accessed, dirty and tells the engine about code. */
+uint8_t *tlb_host(struct vcpu *cpu, gva_t addr, enum access_type type, unsigned mmu);
+
+/* Any length and alignment, across pages, MMIO included: for operands wider than 8 bytes, and for
+ * all that must not be half done: tlb_write checks every page for write before it stores a byte. */
+void tlb_read(struct vcpu *cpu, gva_t addr, void *to, unsigned length, unsigned mmu);
+void tlb_write(struct vcpu *cpu, gva_t addr, const void *from, unsigned length, unsigned mmu);
+
+/* Raises #PF now if a write of [addr, addr+length) would. */
+void tlb_check_write(struct vcpu *cpu, gva_t addr, unsigned length, unsigned mmu);
+
+/* Everything; one page (INVLPG). */
+void tlb_flush(struct vcpu *cpu);
+void tlb_flush_page(struct vcpu *cpu, gva_t addr);
+
+/* Drops write permission that was cached for the page at gpa, so that the next write is seen. */
+void tlb_forget_writes(struct vcpu *cpu, gpa_t gpa);
+
+/* Walk without side effects, for monitors: the guest-physical address of addr, or false. */
+bool cpu_translate(const struct vcpu *cpu, gva_t addr, gpa_t *gpa);
+
+/* Guest-physical address for executing at addr; raises #PF. */
+gpa_t tlb_exec(struct vcpu *cpu, gva_t addr);
+
+/* The mmu for what the processor reads for itself (descriptor tables, TSS, exception frames of
+ * inner levels): supervisor whatever CPL is, and EFLAGS.AC does not lift SMAP. */
+static inline unsigned tlb_system_mmu(const struct vcpu *cpu)
+{
+    return cpu->cr4 & CR4_SMAP ? MMU_KERNEL_SMAP : MMU_KERNEL;
+}
+
+/* A store is about to change a page with RAM_CODE set: the engine drops what it has of
+ * [gpa, gpa+length). Set by the engine in struct vcpu_code_hook, engine_data's first member. */
+struct vcpu_code_hook {
+    void (*written)(struct vcpu *cpu, gpa_t gpa, unsigned length);
+};
+
+/* Direct-mapped slot. */
+static inline unsigned tlb_slot(gva_t addr)
+{
+    return (unsigned)(addr >> PAGE_SHIFT) & (TLB_ENTRIES - 1);
+}
+
+static inline bool tlb_hit(const struct vcpu *cpu, const struct tlb_entry *entry, gva_t addr,
+                           unsigned size, enum access_type type)
+{
+    return entry->tag[type] == ((addr & PAGE_MASK) | cpu->tlb_gen) &&
+           (addr & (PAGE_SIZE - 1)) <= PAGE_SIZE - size;
+}
+
+/* size 1, 2, 4, 8: a constant at each call. */
+static inline uint64_t tlb_load(struct vcpu *cpu, gva_t addr, unsigned size, unsigned mmu)
+{
+    const struct tlb_entry *entry = &cpu->tlb[mmu][tlb_slot(addr)];
+    if (__builtin_expect(tlb_hit(cpu, entry, addr, size, ACCESS_READ), 1)) {
+        const void *host = (const void *)(uintptr_t)(addr + entry->delta);
+        switch (size) {
+        case 1:
+            return *(const uint8_t *)host;
+        case 2:
+            return load_le16(host);
+        case 4:
+            return load_le32(host);
+        default:
+            return load_le64(host);
+        }
+    }
+    return tlb_load_slow(cpu, addr, size, mmu);
+}
+
+static inline void tlb_store(struct vcpu *cpu, gva_t addr, uint64_t value, unsigned size,
+                             unsigned mmu)
+{
+    const struct tlb_entry *entry = &cpu->tlb[mmu][tlb_slot(addr)];
+    if (__builtin_expect(tlb_hit(cpu, entry, addr, size, ACCESS_WRITE), 1)) {
+        void *host = (void *)(uintptr_t)(addr + entry->delta);
+        switch (size) {
+        case 1:
+            *(uint8_t *)host = (uint8_t)value;
+            return;
+        case 2:
+            store_le16(host, (uint16_t)value);
+            return;
+        case 4:
+            store_le32(host, (uint32_t)value);
+            return;
+        default:
+            store_le64(host, value);
+            return;
+        }
+    }
+    tlb_store_slow(cpu, addr, value, size, mmu);
+}
+
+#endif

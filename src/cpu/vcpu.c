@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cpu/vcpu.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cpu/model.h"
+#include "cpu/tlb.h"
+
+static void segment_reset(struct segment *seg, uint32_t access)
+{
+    *seg = (struct segment){.access = access, .limit = 0xffff};
+}
+
+/* What RESET and INIT share. */
+static void reset_common(struct vcpu *cpu)
+{
+    memset(cpu->gpr, 0, sizeof(cpu->gpr));
+    cpu->gpr[RDX] =
+        cpu->model->stepping | (cpu->model->model & 15) << 4 | (cpu->model->family & 15) << 8;
+    cpu->cc = 0;
+    cpu->rflags = 2;
+    cpu->rip = 0xfff0;
+    for (int i = SEG_ES; i <= SEG_GS; i++)
+        segment_reset(&cpu->seg[i], SEG_P | SEG_S | 3);
+    cpu->seg[SEG_CS].selector = 0xf000;
+    cpu->seg[SEG_CS].base = 0xffff0000;
+    cpu->seg[SEG_CS].access = SEG_P | SEG_S | 0xb;
+    segment_reset(&cpu->seg[SEG_LDTR], SEG_P | 2);
+    segment_reset(&cpu->seg[SEG_TR], SEG_P | 0xb);
+    cpu->gdtr = (struct table_register){.limit = 0xffff};
+    cpu->idtr = (struct table_register){.limit = 0xffff};
+    cpu->cr0 = (cpu->cr0 & (CR0_CD | CR0_NW)) | CR0_ET;
+    cpu->cr2 = 0;
+    cpu->cr3 = 0;
+    cpu->cr4 = 0;
+    memset(cpu->dr, 0, sizeof(cpu->dr));
+    cpu->dr[6] = 0xffff0ff0;
+    cpu->dr[7] = 0x400;
+    cpu->efer = 0;
+    cpu->cpl = 0;
+    cpu->halted = false;
+    cpu->nmi_blocked = false;
+    cpu->in_smm = false;
+    cpu->shadow = 0;
+    cpu->pending_db = 0;
+    cpu->fault_vector = -1;
+    cpu_unrequest(cpu, VCPU_REQ_NMI | VCPU_REQ_SMI | VCPU_REQ_INIT | VCPU_REQ_DEBUG);
+    cpu_update_mode(cpu);
+    tlb_flush(cpu);
+}
+
+static void fpu_power_on(struct fpu_state *fpu)
+{
+    memset(fpu, 0, sizeof(*fpu));
+    fpu->fcw = 0x40;
+    fpu->ftw = 0x5555;
+    fpu->mxcsr = 0x1f80;
+    fpu->xcr0 = 1;
+}
+
+void cpu_reset(struct vcpu *cpu)
+{
+    cpu->cr0 = CR0_CD | CR0_NW;
+    reset_common(cpu);
+    fpu_power_on(&cpu->fpu);
+    cpu->smbase = 0x30000;
+    cpu->star = cpu->lstar = cpu->cstar = cpu->sfmask = cpu->kernel_gs_base = 0;
+    cpu->sysenter_cs = cpu->sysenter_esp = cpu->sysenter_eip = 0;
+    cpu->pat = 0x0007040600070406ull;
+    cpu->tsc_aux = 0;
+    cpu->misc_enable = 1;
+    cpu->mcg_status = 0;
+    cpu->mcg_ctl = ~0ull;
+    memset(cpu->mce_bank, 0, sizeof(cpu->mce_bank));
+    cpu->debugctl = 0;
+    cpu->spec_ctrl = 0;
+    cpu->mtrr_def_type = 0;
+    memset(cpu->mtrr_fixed, 0, sizeof(cpu->mtrr_fixed));
+    memset(cpu->mtrr_base, 0, sizeof(cpu->mtrr_base));
+    memset(cpu->mtrr_mask, 0, sizeof(cpu->mtrr_mask));
+    cpu->feature_control = 0;
+    cpu->xss = 0;
+    cpu->kvm_system_time = cpu->kvm_wall_clock = 0;
+    cpu->tsc_adjust = 0;
+    cpu->tsc_offset = -(int64_t)__builtin_ia32_rdtsc();
+}
+
+void cpu_init_signal(struct vcpu *cpu)
+{
+    reset_common(cpu);
+}
+
+int vcpu_create(struct vcpu **out, int index, const struct cpu_model *model,
+                struct vcpu_world *world)
+{
+    struct vcpu *cpu = aligned_alloc(64, round_up(sizeof(*cpu), 64));
+    if (!cpu)
+        return -ENOMEM;
+    memset(cpu, 0, sizeof(*cpu));
+    cpu->index = index;
+    cpu->model = model;
+    cpu->world = world;
+    cpu->tlb_gen = 1;
+    cpu->view = mem_view_ref(world->mem);
+    cpu_reset(cpu);
+    *out = cpu;
+    return 0;
+}
+
+void vcpu_destroy(struct vcpu *cpu)
+{
+    if (!cpu)
+        return;
+    mem_view_unref(cpu->view);
+    free(cpu);
+}
+
+void cpu_set_rflags(struct vcpu *cpu, uint64_t flags)
+{
+    uint64_t known = FLAGS_ARITH | FLAG_TF | FLAG_IF | FLAG_DF | FLAG_IOPL | FLAG_NT | FLAG_RF |
+                     FLAG_VM | FLAG_AC | FLAG_VIF | FLAG_VIP | FLAG_ID;
+    flags &= known;
+    uint64_t changed = flags ^ cpu->rflags;
+    cpu->cc = cpu_flags_to_cc(flags);
+    cpu->rflags = (flags & ~(uint64_t)FLAGS_ARITH) | 2;
+    if (changed & (FLAG_VM | FLAG_AC))
+        cpu_update_mode(cpu);
+}
+
+void cpu_update_mode(struct vcpu *cpu)
+{
+    uint32_t access = cpu->seg[SEG_CS].access;
+    uint32_t mode;
+    if (cpu->efer & EFER_LMA && access & SEG_L)
+        mode = CODE_64;
+    else
+        mode = access & SEG_DB ? CODE_32 : CODE_16;
+    if (cpu->cpl == 3)
+        mode |= CODE_USER;
+    cpu->code_mode = mode;
+    if (cpu->cpl == 3)
+        cpu->mmu = MMU_USER;
+    else
+        cpu->mmu = cpu->cr4 & CR4_SMAP && !(cpu->rflags & FLAG_AC) ? MMU_KERNEL_SMAP : MMU_KERNEL;
+}
+
+bool cpu_has_work(const struct vcpu *cpu)
+{
+    uint32_t request = atomic_load_explicit(&cpu->request, memory_order_acquire);
+    if (request & VCPU_REQ_INTR && cpu->rflags & FLAG_IF)
+        return true;
+    if (request & VCPU_REQ_NMI && !cpu->nmi_blocked)
+        return true;
+    return (request & (VCPU_REQ_SMI | VCPU_REQ_INIT | VCPU_REQ_KICK)) || !cpu->halted;
+}
+
+/* Text that grows, for cpu_describe. */
+struct text {
+    char *at, *end;
+};
+
+__attribute__((format(printf, 2, 3))) static void text_add(struct text *text, const char *format,
+                                                           ...)
+{
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(text->at, (size_t)(text->end - text->at), format, args);
+    va_end(args);
+    if (n > 0)
+        text->at += n < text->end - text->at ? n : text->end - text->at - 1;
+}
+
+static void describe_segments(const struct vcpu *cpu, struct text *text, int width)
+{
+    static const char names[SEG_COUNT][4] = {"ES ", "CS ", "SS ", "DS ",
+                                             "FS ", "GS ", "LDT", "TR "};
+    for (int i = 0; i < SEG_COUNT; i++) {
+        const struct segment *seg = &cpu->seg[i];
+        text_add(text, "%s=%04x %0*llx %08x %08x\n", names[i], seg->selector, width,
+                 (unsigned long long)seg->base, seg->limit, (seg->access & 0xf0ff) << 8);
+    }
+    text_add(text, "GDT=     %0*llx %08x\n", width, (unsigned long long)cpu->gdtr.base,
+             cpu->gdtr.limit);
+    text_add(text, "IDT=     %0*llx %08x\n", width, (unsigned long long)cpu->idtr.base,
+             cpu->idtr.limit);
+}
+
+char *cpu_describe(const struct vcpu *cpu)
+{
+    enum { ROOM = 8192 };
+    char *out = malloc(ROOM);
+    if (!out)
+        return NULL;
+    struct text text = {out, out + ROOM};
+    bool wide = cpu->efer & EFER_LMA;
+    int width = wide ? 16 : 8;
+    uint64_t mask = wide ? ~0ull : 0xffffffffull;
+    static const char names[16][4] = {"AX", "BX", "CX", "DX", "SI", "DI", "BP", "SP",
+                                      "8 ", "9 ", "10", "11", "12", "13", "14", "15"};
+    static const uint8_t order[16] = {RAX, RBX, RCX, RDX, RSI, RDI, RBP, RSP,
+                                      8,   9,   10,  11,  12,  13,  14,  15};
+    for (int i = 0; i < (wide ? 16 : 8); i++)
+        text_add(&text, "%c%s=%0*llx%c", wide ? 'R' : 'E', names[i], width,
+                 (unsigned long long)(cpu->gpr[order[i]] & mask), i % 4 == 3 ? '\n' : ' ');
+    uint64_t flags = cpu_rflags(cpu);
+    text_add(&text, "%cIP=%0*llx %cFL=%08llx [%c%c%c%c%c%c%c] CPL=%d II=%d A20=%d SMM=%d HLT=%d\n",
+             wide ? 'R' : 'E', width, (unsigned long long)(cpu->rip & mask), wide ? 'R' : 'E',
+             (unsigned long long)flags, flags & FLAG_DF ? 'D' : '-', flags & FLAG_OF ? 'O' : '-',
+             flags & FLAG_SF ? 'S' : '-', flags & FLAG_ZF ? 'Z' : '-', flags & FLAG_AF ? 'A' : '-',
+             flags & FLAG_PF ? 'P' : '-', flags & FLAG_CF ? 'C' : '-', cpu->cpl, cpu->shadow != 0,
+             (atomic_load(&cpu->world->a20_mask) >> 20 & 1) != 0, cpu->in_smm, cpu->halted);
+    describe_segments(cpu, &text, width);
+    text_add(&text, "CR0=%08llx CR2=%0*llx CR3=%0*llx CR4=%08llx\n", (unsigned long long)cpu->cr0,
+             width, (unsigned long long)cpu->cr2, width, (unsigned long long)cpu->cr3,
+             (unsigned long long)cpu->cr4);
+    for (int i = 0; i < 4; i++)
+        text_add(&text, "DR%d=%016llx%c", i, (unsigned long long)cpu->dr[i], i == 3 ? '\n' : ' ');
+    text_add(&text, "DR6=%016llx DR7=%016llx\nEFER=%016llx\n", (unsigned long long)cpu->dr[6],
+             (unsigned long long)cpu->dr[7], (unsigned long long)cpu->efer);
+    text_add(&text, "FCW=%04x FSW=%04x [ST=%d] FTW=%04x MXCSR=%08x\n", cpu->fpu.fcw, cpu->fpu.fsw,
+             cpu->fpu.fsw >> 11 & 7, cpu->fpu.ftw, cpu->fpu.mxcsr);
+    for (int i = 0; i < (wide ? 16 : 8); i++)
+        text_add(&text, "XMM%02d=%016llx%016llx%c", i,
+                 (unsigned long long)load_le64(cpu->fpu.zmm[i] + 8),
+                 (unsigned long long)load_le64(cpu->fpu.zmm[i]), i % 2 ? '\n' : ' ');
+    return out;
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The code cache: decoded blocks by guest-physical page. A page that holds any is marked RAM_CODE,
+ * so that every writer says so; a write into one of its 64-byte pieces that were decoded drops all
+ * the page's blocks. Blocks point only to blocks of their own page, so they go together. A dropped
+ * block may be the one that runs: its ops are turned into op_resync, and its memory is freed later.
+ */
+#include "engine/interp/internal.h"
+
+#include <stdlib.h>
+
+static unsigned page_bucket(gpa_t gpa)
+{
+    uint64_t page = gpa >> PAGE_SHIFT;
+    return (unsigned)(page ^ page >> 12) & (CODE_BUCKETS - 1);
+}
+
+static struct code_page **page_find(struct interp_vcpu *in, gpa_t gpa)
+{
+    struct code_page **at = &in->pages[page_bucket(gpa)];
+    while (*at && (*at)->gpa != (gpa & PAGE_MASK))
+        at = &(*at)->next;
+    return at;
+}
+
+static unsigned block_bucket(unsigned offset)
+{
+    return (offset ^ offset >> 6) & (PAGE_BUCKETS - 1);
+}
+
+struct block *cache_find(struct interp_vcpu *in, gpa_t gpa, uint32_t mode)
+{
+    const struct code_page *page = *page_find(in, gpa);
+    if (!page)
+        return NULL;
+    unsigned offset = (unsigned)(gpa & (PAGE_SIZE - 1));
+    for (struct block *block = page->blocks[block_bucket(offset)]; block; block = block->next)
+        if (block->offset == offset && block->mode == (mode & CODE_SIZE))
+            return block;
+    return NULL;
+}
+
+static size_t block_size(const struct block *block)
+{
+    return sizeof(*block) + block->op_count * sizeof(struct op);
+}
+
+static uint64_t chunk_mask(unsigned first, unsigned last)
+{
+    uint64_t from = ~0ull << (first / 64);
+    uint64_t to = ~0ull >> (63 - last / 64);
+    return from & to;
+}
+
+void cache_insert(struct interp_vcpu *in, gpa_t gpa, struct block *block)
+{
+    struct code_page **at = page_find(in, gpa);
+    if (!*at) {
+        struct code_page *page = calloc(1, sizeof(*page));
+        if (!page) {
+            /* Runs once, uncached: freed with the dead. */
+            block->next = in->dead;
+            in->dead = block;
+            return;
+        }
+        page->gpa = gpa & PAGE_MASK;
+        *at = page;
+        in->code_bytes += sizeof(*page);
+        in->statistics.pages_made++;
+        const struct mem_range *range = mem_find(in->cpu->view, gpa);
+        if (range->region && range->kind == MEM_RAM) {
+            ram_set_flags(range->ram, mem_ram_page(range, gpa), RAM_CODE);
+            tlb_forget_writes(in->cpu, gpa);
+        }
+    }
+    struct code_page *page = *at;
+    struct block **bucket = &page->blocks[block_bucket(block->offset)];
+    block->next = *bucket;
+    block->page = page;
+    *bucket = block;
+    page->chunks |= chunk_mask(block->offset, block->offset + block->bytes - 1u);
+    in->code_bytes += block_size(block);
+    in->statistics.blocks_made++;
+}
+
+/* What ops of a dropped block become: back to the run loop, at their own address. */
+static const struct op *op_resync(struct vcpu *cpu, const struct op *op)
+{
+    op_sync(cpu, op);
+    return NULL;
+}
+
+static void drop(struct interp_vcpu *in, struct code_page **at)
+{
+    struct code_page *page = *at;
+    *at = page->next;
+    for (unsigned i = 0; i < PAGE_BUCKETS; i++) {
+        struct block *next;
+        for (struct block *block = page->blocks[i]; block; block = next) {
+            next = block->next;
+            for (unsigned k = 0; k < block->op_count; k++)
+                block->ops[k].fn = op_resync;
+            in->code_bytes -= block_size(block);
+            block->next = in->dead;
+            in->dead = block;
+        }
+    }
+    /* The flag stays while other vcpus may have code of the page: a needless call, no more. */
+    if (!in->interp->vcpus->next) {
+        const struct mem_range *range = mem_find(in->cpu->view, page->gpa);
+        if (range->region && range->kind == MEM_RAM)
+            ram_clear_flags(range->ram, mem_ram_page(range, page->gpa), RAM_CODE);
+    }
+    in->code_bytes -= sizeof(*page);
+    in->statistics.pages_dropped++;
+    free(page);
+    in->cpu->exec_gen++; /* the jump cache may point to the dead */
+}
+
+void cache_drop_page(struct interp_vcpu *in, gpa_t gpa)
+{
+    struct code_page **at = page_find(in, gpa);
+    if (*at)
+        drop(in, at);
+}
+
+void cache_drop_all(struct interp_vcpu *in)
+{
+    for (unsigned i = 0; i < CODE_BUCKETS; i++)
+        while (in->pages[i])
+            drop(in, &in->pages[i]);
+    in->statistics.flushes++;
+}
+
+void cache_free_dead(struct interp_vcpu *in)
+{
+    while (in->dead) {
+        struct block *next = in->dead->next;
+        free(in->dead);
+        in->dead = next;
+    }
+}
+
+/* Hands a written page to the other vcpus' threads. */
+static void tell_others(struct interp_vcpu *in, gpa_t gpa)
+{
+    for (struct interp_vcpu *other = in->interp->vcpus; other; other = other->next) {
+        if (other == in)
+            continue;
+        pthread_mutex_lock(&other->pending_lock);
+        if (other->pending_count < PENDING_MAX)
+            other->pending[other->pending_count] = gpa;
+        if (other->pending_count <= PENDING_MAX)
+            other->pending_count++;
+        pthread_mutex_unlock(&other->pending_lock);
+        cpu_request(other->cpu, VCPU_REQ_CODE);
+    }
+}
+
+void cache_written(struct vcpu *cpu, gpa_t gpa, unsigned length)
+{
+    struct interp_vcpu *in = interp_vcpu(cpu);
+    tell_others(in, gpa);
+    struct code_page **at = page_find(in, gpa);
+    if (!*at)
+        return;
+    unsigned first = (unsigned)(gpa & (PAGE_SIZE - 1));
+    unsigned last = first + length - 1 < PAGE_SIZE ? first + length - 1 : PAGE_SIZE - 1;
+    if ((*at)->chunks & chunk_mask(first, last))
+        drop(in, at);
+    else
+        in->statistics.chunk_misses++;
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Inside the interpreter: blocks, the code cache, and how control passes from block to block. Each
+ * vcpu has a cache of its own, so nothing here is shared between vcpu threads but `pending`.
+ */
+#ifndef ENGINE_INTERP_INTERNAL_H
+#define ENGINE_INTERP_INTERNAL_H
+
+#include <pthread.h>
+
+#include "engine/interp/interp.h"
+#include "x86/hostunit.h"
+
+enum {
+    BLOCK_OPS = 64,         /* at most, in a block */
+    CODE_BUCKETS = 1 << 12, /* code pages are hashed into these */
+    PAGE_BUCKETS = 64,      /* blocks of a page, by offset */
+    JUMP_BITS = 12,
+    JUMP_SLOTS = 1 << JUMP_BITS,
+    PENDING_MAX = 64,
+};
+
+/* What the code cache may take before it starts afresh. */
+#define CODE_LIMIT MIB(48)
+
+/* Address space for a vcpu's vector stubs: some 100,000 different instructions. */
+#define VECTOR_CODE_SIZE MIB(8)
+
+struct code_page;
+
+/* A run of instructions on one page, entered at its start. An instruction that runs over the end of
+ * its page is a block of its own, with a first op that compares the bytes on the second page. */
+struct block {
+    struct block *next; /* in the page's bucket; or in the list of the dead */
+    struct code_page *page;
+    uint16_t offset; /* in the page */
+    uint16_t bytes;  /* on this page */
+    uint16_t count;  /* instructions */
+    uint8_t mode;    /* CODE_SIZE bits of code_mode */
+    uint8_t op_count;
+    struct op ops[];
+};
+
+struct code_page {
+    struct code_page *next; /* in the bucket */
+    gpa_t gpa;
+    uint64_t chunks; /* which 64-byte pieces of the page hold decoded code */
+    struct block *blocks[PAGE_BUCKETS];
+};
+
+struct jump {
+    uint64_t linear;
+    uint32_t exec_gen;
+    uint32_t mode;
+    struct block *block;
+};
+
+struct interp_statistics {
+    uint64_t blocks_made, pages_made, pages_dropped, chunk_misses, flushes, faults, interrupts;
+};
+
+struct interp_vcpu {
+    struct vcpu_code_hook hook; /* first: cpu/tlb.h */
+    struct vcpu *cpu;
+    struct interp *interp;
+    struct hostunit *unit;    /* vector instructions */
+    struct interp_vcpu *next; /* in the engine's list */
+
+    struct code_page *pages[CODE_BUCKETS];
+    size_t code_bytes;
+    struct block *dead; /* dropped, perhaps still running: freed between blocks */
+    struct jump jumps[JUMP_SLOTS];
+
+    /* Code written by others (devices, other vcpus), to be dropped by this thread. */
+    pthread_mutex_t pending_lock;
+    gpa_t pending[PENDING_MAX];
+    unsigned pending_count; /* > PENDING_MAX: too many, drop all */
+
+    struct op step_ops[4]; /* for single steps */
+    struct interp_statistics statistics;
+};
+
+struct interp {
+    struct engine engine;
+    struct mem *mem;
+    struct mem_listener listener;
+    struct interp_vcpu *vcpus;
+    ZydisDecoder decoders[3]; /* by CODE_16, CODE_32, CODE_64 */
+};
+
+static inline struct interp_vcpu *interp_vcpu(const struct vcpu *cpu)
+{
+    return cpu->engine_data;
+}
+
+/* decode.c: makes the block at linear (= CS base + rip) whose first byte is at gpa. Raises #PF when
+ * the first instruction runs on to a page that is not there. NULL: out of memory. */
+struct block *decode_block(struct interp_vcpu *in, gva_t linear, gpa_t gpa);
+
+/* cache.c */
+struct block *cache_find(struct interp_vcpu *in, gpa_t gpa, uint32_t mode);
+void cache_insert(struct interp_vcpu *in, gpa_t gpa, struct block *block);
+void cache_drop_page(struct interp_vcpu *in, gpa_t gpa);
+void cache_drop_all(struct interp_vcpu *in);
+void cache_free_dead(struct interp_vcpu *in);
+/* The hook of struct vcpu_code_hook. */
+void cache_written(struct vcpu *cpu, gpa_t gpa, unsigned length);
+
+/* run.c: the block at cpu->rip, from the jump cache, the code cache or the decoder. Raises. */
+struct block *run_lookup(struct vcpu *cpu);
+
+/* Goes to rip through run_lookup and ties op's `way` to the block there, if it is on op's page. */
+const struct op *go_link(struct vcpu *cpu, const struct op *op, unsigned way, uint64_t rip);
+
+/* Cuts rip to the width of code that runs. */
+static inline uint64_t rip_wrap(const struct vcpu *cpu, uint64_t rip)
+{
+    return (cpu->code_mode & CODE_SIZE) == CODE_64 ? rip : (uint32_t)rip;
+}
+
+static inline unsigned jump_slot(uint64_t linear)
+{
+    return (unsigned)(linear ^ linear >> JUMP_BITS) & (JUMP_SLOTS - 1);
+}
+
+static inline bool attention(const struct vcpu *cpu)
+{
+    return atomic_load_explicit(&cpu->request, memory_order_relaxed) != 0;
+}
+
+static inline const struct op *block_enter(struct vcpu *cpu, const struct block *block,
+                                           uint64_t rip)
+{
+    cpu->gpr[GPR_RIP] = rip;
+    cpu->icount += block->count;
+    return block->ops;
+}
+
+/* Does a block that starts at rip lie inside the code segment? */
+static inline bool block_fits(const struct vcpu *cpu, const struct block *block, uint64_t rip)
+{
+    return (cpu->code_mode & CODE_SIZE) == CODE_64 ||
+           rip + block->bytes - 1 <= cpu->seg[SEG_CS].limit;
+}
+
+/* Control goes to rip, anywhere: through the jump cache or the run loop. */
+static inline const struct op *go_to(struct vcpu *cpu, uint64_t rip)
+{
+    uint64_t linear = rip;
+    if ((cpu->code_mode & CODE_SIZE) != CODE_64)
+        linear = (uint32_t)(rip + cpu->seg[SEG_CS].base);
+    const struct jump *jump = &interp_vcpu(cpu)->jumps[jump_slot(linear)];
+    if (jump->linear == linear && jump->exec_gen == cpu->exec_gen && jump->mode == cpu->code_mode &&
+        !attention(cpu) && block_fits(cpu, jump->block, rip))
+        return block_enter(cpu, jump->block, rip);
+    cpu->rip = rip;
+    return NULL;
+}
+
+/* A direct branch: way 0 taken, 1 not taken. Ties itself to targets on its own page. */
+static inline const struct op *go_direct(struct vcpu *cpu, const struct op *op, unsigned way,
+                                         uint64_t rip)
+{
+    const struct block *next = op->next[way];
+    if (__builtin_expect(next && !attention(cpu) && block_fits(cpu, next, rip), 1))
+        return block_enter(cpu, next, rip);
+    return go_link(cpu, op, way, rip);
+}
+
+#endif

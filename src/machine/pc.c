@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The board: which chips, in which order, wired how.
+ *
+ * Memory: RAM from 0 to the PCI hole at 3 GiB (less the 384 KiB below 1 MiB, which the host bridge
+ * puts RAM over as it is told), the rest from 4 GiB on; firmware below 4 GiB and below 1 MiB.
+ */
+#include "machine/pc.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "bus/pci.h"
+#include "device/debug_exit.h"
+#include "device/debugcon.h"
+#include "device/dma.h"
+#include "device/fw_cfg.h"
+#include "device/i440fx.h"
+#include "device/i8042.h"
+#include "device/ide.h"
+#include "device/pcspk.h"
+#include "device/pic.h"
+#include "device/piix3.h"
+#include "device/pit.h"
+#include "device/port92.h"
+#include "device/rtc.h"
+#include "device/uart.h"
+#include "machine/boot.h"
+#include "machine/firmware.h"
+
+enum { SERIALS = 4, IRQ_LINES = 16 };
+
+#define HOLE_START GIB(3)
+#define LOW_RAM    KIB(640)
+
+struct pc {
+    struct machine machine; /* first */
+    const struct config *config;
+    struct machine_host host;
+    struct vcpu **vcpus;
+    unsigned vcpu_count;
+    struct vcpu_world *world;
+    struct mem *mem;
+
+    struct mem_region low_ram, main_ram, high_ram;
+    struct firmware firmware;
+
+    struct irq isa_irq[IRQ_LINES];
+    bool a20_keyboard, a20_port92;
+
+    struct pci_bus bus;
+    struct i440fx i440fx;
+    struct piix3 piix3;
+    struct ide ide;
+    struct pic pic;
+    struct pit pit;
+    struct pcspk pcspk;
+    struct rtc rtc;
+    struct dma dma;
+    struct i8042 i8042;
+    struct port92 port92;
+    struct uart uarts[SERIALS];
+    struct debugcon debugcon;
+    struct debug_exit debug_exit;
+    struct fw_cfg fw_cfg;
+};
+
+/* Wires */
+
+static void cpu_line(struct pc *pc, unsigned index, uint32_t request, bool level)
+{
+    if (level) {
+        cpu_request(pc->vcpus[index], request);
+        pc->host.wake_vcpu(pc->host.opaque, (int)index);
+    } else {
+        cpu_unrequest(pc->vcpus[index], request);
+    }
+}
+
+static void pic_intr(void *opaque, int n, bool level)
+{
+    (void)n;
+    cpu_line(opaque, 0, VCPU_REQ_INTR, level);
+}
+
+static int intr_acknowledge(void *opaque, int index)
+{
+    (void)index;
+    struct pc *pc = opaque;
+    return pic_acknowledge(&pc->pic);
+}
+
+/* An ISA interrupt line. */
+static void isa_irq(void *opaque, int n, bool level)
+{
+    struct pc *pc = opaque;
+    pic_set_irq(&pc->pic, n, level);
+}
+
+static void set_a20(struct pc *pc)
+{
+    uint64_t mask = pc->a20_keyboard || pc->a20_port92 ? ~0ull : ~(1ull << 20);
+    if (atomic_exchange(&pc->world->a20_mask, mask) == mask)
+        return;
+    for (unsigned i = 0; i < pc->vcpu_count; i++)
+        cpu_request(pc->vcpus[i], VCPU_REQ_FLUSH);
+}
+
+static void a20_keyboard(void *opaque, int n, bool level)
+{
+    (void)n;
+    struct pc *pc = opaque;
+    pc->a20_keyboard = level;
+    set_a20(pc);
+}
+
+static void a20_port92(void *opaque, int n, bool level)
+{
+    (void)n;
+    struct pc *pc = opaque;
+    pc->a20_port92 = level;
+    set_a20(pc);
+}
+
+static void reset_line(void *opaque, int n, bool level)
+{
+    (void)n;
+    struct pc *pc = opaque;
+    if (level)
+        pc->host.reset(pc->host.opaque);
+}
+
+static void reset_machine(void *opaque)
+{
+    reset_line(opaque, 0, true);
+}
+
+/* Memory */
+
+static void add_ram(struct pc *pc, struct mem_region *region, const char *name, struct ram *ram,
+                    gpa_t base, uint64_t from, uint64_t to)
+{
+    if (from >= to)
+        return;
+    *region = (struct mem_region){.name = name,
+                                  .kind = MEM_RAM,
+                                  .enabled = true,
+                                  .base = base,
+                                  .size = to - from,
+                                  .ram = ram,
+                                  .ram_offset = from};
+    mem_add(pc->mem, region);
+}
+
+static int build_memory(struct pc *pc, const struct machine_parts *parts, struct error *err)
+{
+    struct ram *ram = parts->ram;
+    uint64_t below = min_u64(ram->size, HOLE_START);
+    add_ram(pc, &pc->low_ram, "ram-below-640k", ram, 0, 0, min_u64(below, LOW_RAM));
+    add_ram(pc, &pc->main_ram, "ram-from-1m", ram, MIB(1), MIB(1), below);
+    add_ram(pc, &pc->high_ram, "ram-above-4g", ram, GIB(4), HOLE_START, ram->size);
+    int ret = firmware_load(&pc->firmware, pc->config, err);
+    if (ret < 0)
+        return ret;
+    mem_add(pc->mem, &pc->firmware.high);
+    mem_add(pc->mem, &pc->firmware.low);
+    return 0;
+}
+
+/* Chips */
+
+static int check(int ret, const char *what, struct error *err)
+{
+    return ret < 0 ? error_set(err, -ret, "cannot set up %s (errno %d)", what, -ret) : 0;
+}
+
+static void add(struct pc *pc, struct device *device)
+{
+    device_add(&pc->machine.devices, device);
+}
+
+static int build_isa(struct pc *pc, const struct machine_parts *parts, struct error *err)
+{
+    struct pio *pio = parts->pio;
+    struct timers *timers = parts->timers;
+    int64_t seconds;
+    int ret = rtc_base_seconds(pc->config->rtc_base, &seconds, err);
+    if (ret < 0)
+        return ret;
+    if ((ret = check(pic_init(&pc->pic, pio, (struct irq){pic_intr, pc, 0}), "the PIC", err)) < 0)
+        return ret;
+    add(pc, &pc->pic.device);
+    if ((ret = check(pit_init(&pc->pit, pio, timers, pc->isa_irq[0]), "the PIT", err)) < 0)
+        return ret;
+    add(pc, &pc->pit.device);
+    if ((ret = check(pcspk_init(&pc->pcspk, pio, timers, &pc->pit), "the speaker", err)) < 0)
+        return ret;
+    add(pc, &pc->pcspk.device);
+    if ((ret = check(rtc_init(&pc->rtc, pio, timers, seconds, pc->isa_irq[8]), "the RTC", err)) < 0)
+        return ret;
+    add(pc, &pc->rtc.device);
+    if ((ret = check(port92_init(&pc->port92, pio, (struct irq){a20_port92, pc, 0},
+                                 (struct irq){reset_line, pc, 0}),
+                     "port 92", err)) < 0)
+        return ret;
+    add(pc, &pc->port92.device);
+    if ((ret = check(dma_init(&pc->dma, pio, pc->mem), "the DMA controllers", err)) < 0)
+        return ret;
+    add(pc, &pc->dma.device);
+    ret = i8042_init(&pc->i8042, pio, pc->isa_irq[1], pc->isa_irq[12],
+                     (struct irq){a20_keyboard, pc, 0}, (struct irq){reset_line, pc, 0});
+    if ((ret = check(ret, "the keyboard controller", err)) < 0)
+        return ret;
+    add(pc, &pc->i8042.device);
+    pc->machine.input.keyboard = &pc->i8042.keyboard.sink;
+    pc->machine.input.pointer = &pc->i8042.mouse.sink;
+    static const struct {
+        uint16_t port;
+        uint8_t irq;
+    } serials[SERIALS] = {{0x3f8, 4}, {0x2f8, 3}, {0x3e8, 4}, {0x2e8, 3}};
+    for (int i = 0; i < SERIALS; i++) {
+        if (!parts->serials[i])
+            continue;
+        ret = uart_init(&pc->uarts[i], pio, serials[i].port, timers, parts->serials[i],
+                        pc->isa_irq[serials[i].irq]);
+        if ((ret = check(ret, "a serial port", err)) < 0)
+            return ret;
+        add(pc, &pc->uarts[i].device);
+    }
+    if (parts->debugcon) {
+        ret = check(debugcon_init(&pc->debugcon, pio, 0xe9, 0x402, parts->debugcon),
+                    "the debug console", err);
+        if (ret < 0)
+            return ret;
+        add(pc, &pc->debugcon.device);
+    }
+    if (pc->config->debug_exit.present) {
+        ret = debug_exit_init(&pc->debug_exit, pio, pc->config->debug_exit.iobase,
+                              pc->config->debug_exit.iosize, pc->host.debug_exit, pc->host.opaque);
+        if ((ret = check(ret, "isa-debug-exit", err)) < 0)
+            return ret;
+        add(pc, &pc->debug_exit.device);
+    }
+    return 0;
+}
+
+static int build_pci(struct pc *pc, const struct machine_parts *parts, struct error *err)
+{
+    pci_bus_init(&pc->bus, pc->mem, parts->pio);
+    i440fx_init(&pc->i440fx, &pc->bus, pc->mem, parts->pio, parts->ram);
+    add(pc, &pc->i440fx.pci.device);
+    piix3_init(&pc->piix3, &pc->bus, PCI_DEVFN(1, 0), &pc->i440fx, pc->isa_irq, reset_machine, pc);
+    add(pc, &pc->piix3.pci.device);
+    int ret =
+        ide_init(&pc->ide, &pc->bus, PCI_DEVFN(1, 1), parts->pio, pc->isa_irq[14], pc->isa_irq[15]);
+    if ((ret = check(ret, "the IDE controller", err)) < 0)
+        return ret;
+    for (unsigned i = 0; i < ARRAY_LEN(parts->drives); i++) {
+        if (parts->drive_is_cd[i])
+            ide_attach_cd(&pc->ide, i, parts->drives[i]);
+        else if (parts->drives[i])
+            ide_attach_disk(&pc->ide, i, parts->drives[i]);
+    }
+    add(pc, &pc->ide.pci.device);
+    return 0;
+}
+
+/* What firmware is told */
+
+/* CMOS boot order nibbles: 1 floppy, 2 disk, 3 CD, 4 network. */
+static unsigned boot_nibble(char letter)
+{
+    switch (letter) {
+    case 'a':
+    case 'b':
+        return 1;
+    case 'c':
+        return 2;
+    case 'd':
+        return 3;
+    case 'n':
+        return 4;
+    default:
+        return 0;
+    }
+}
+
+static void set_boot_order(struct pc *pc, const char *order)
+{
+    unsigned nibbles[3] = {0};
+    for (unsigned i = 0; i < 3 && order[i]; i++)
+        nibbles[i] = boot_nibble(order[i]);
+    rtc_set_cmos(&pc->rtc, 0x3d, (uint8_t)(nibbles[1] << 4 | nibbles[0]));
+    rtc_set_cmos(&pc->rtc, 0x38,
+                 (uint8_t)(nibbles[2] << 4 | 1)); /* bit 0: no floppy signature check */
+}
+
+/* A count in two CMOS bytes, cut to what they hold. */
+static void set_cmos_16(struct pc *pc, uint8_t index, uint64_t value)
+{
+    uint64_t cut = min_u64(value, 0xffff);
+    rtc_set_cmos(&pc->rtc, index, (uint8_t)cut);
+    rtc_set_cmos(&pc->rtc, (uint8_t)(index + 1), (uint8_t)(cut >> 8));
+}
+
+static void fill_disks(struct pc *pc)
+{
+    uint8_t types = 0, translations = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        struct ide_geometry geometry;
+        if (!ide_get_geometry(&pc->ide, i, &geometry))
+            continue;
+        translations |= (uint8_t)((geometry.translation & 3) << (2 * i));
+        if (i > 1)
+            continue;
+        types |= i == 0 ? 0xf0 : 0x0f;
+        uint8_t at = i == 0 ? 0x1b : 0x24;
+        rtc_set_cmos(&pc->rtc, (uint8_t)(0x19 + i), 47); /* "user type" */
+        set_cmos_16(pc, at, geometry.cylinders);
+        rtc_set_cmos(&pc->rtc, (uint8_t)(at + 2), geometry.heads);
+        set_cmos_16(pc, (uint8_t)(at + 3), 0xffff); /* no write precompensation */
+        rtc_set_cmos(&pc->rtc, (uint8_t)(at + 5), (uint8_t)(0xc0 | (geometry.heads > 8) << 3));
+        set_cmos_16(pc, (uint8_t)(at + 6), geometry.cylinders);
+        rtc_set_cmos(&pc->rtc, (uint8_t)(at + 8), geometry.sectors);
+    }
+    rtc_set_cmos(&pc->rtc, 0x12, types);
+    rtc_set_cmos(&pc->rtc, 0x39, translations);
+}
+
+static void fill_cmos(struct pc *pc)
+{
+    uint64_t memory = pc->config->memory, below = min_u64(memory, HOLE_START);
+    set_cmos_16(pc, 0x15, min_u64(memory, LOW_RAM) >> 10);
+    uint64_t extended = below > MIB(1) ? (below - MIB(1)) >> 10 : 0;
+    set_cmos_16(pc, 0x17, extended);
+    set_cmos_16(pc, 0x30, extended);
+    set_cmos_16(pc, 0x34, below > MIB(16) ? (below - MIB(16)) >> 16 : 0);
+    uint64_t above = memory > below ? (memory - below) >> 16 : 0;
+    rtc_set_cmos(&pc->rtc, 0x5b, (uint8_t)above);
+    rtc_set_cmos(&pc->rtc, 0x5c, (uint8_t)(above >> 8));
+    rtc_set_cmos(&pc->rtc, 0x5d, (uint8_t)(above >> 16));
+    rtc_set_cmos(&pc->rtc, 0x5f, (uint8_t)(pc->vcpu_count - 1));
+    rtc_set_cmos(&pc->rtc, 0x14, 0x06); /* FPU, PS/2 mouse; no floppy */
+    fill_disks(pc);
+}
+
+static int fill_fw_cfg(struct pc *pc, const struct machine_parts *parts, struct error *err)
+{
+    struct fw_cfg *fw = &pc->fw_cfg;
+    int ret = fw_cfg_init(fw, parts->pio, pc->mem, err);
+    if (ret < 0)
+        return ret;
+    add(pc, &fw->device);
+    uint64_t below = min_u64(pc->config->memory, HOLE_START);
+    if ((ret = fw_cfg_add_i64(fw, FW_CFG_RAM_SIZE, below, err)) < 0 ||
+        (ret = fw_cfg_add_i16(fw, FW_CFG_NB_CPUS, (uint16_t)pc->vcpu_count, err)) < 0 ||
+        (ret = fw_cfg_add_i16(fw, FW_CFG_MAX_CPUS, (uint16_t)pc->vcpu_count, err)) < 0 ||
+        (ret = fw_cfg_add_i16(fw, FW_CFG_NOGRAPHIC, pc->config->display == DISPLAY_NOGRAPHIC,
+                              err)) < 0 ||
+        (ret = fw_cfg_add_i16(fw, FW_CFG_BOOT_MENU, pc->config->boot_menu, err)) < 0)
+        return ret;
+    if (!pc->config->kernel)
+        return 0;
+    struct boot_files files;
+    if ((ret = boot_prepare(&files, pc->config, below, err)) < 0)
+        return ret;
+    for (int i = 0; i < BOOT_FILES && ret == 0; i++)
+        if (files.file[i].name)
+            ret = fw_cfg_add_file(fw, files.file[i].name, files.file[i].data, files.file[i].length,
+                                  err);
+    boot_files_free(&files);
+    return ret;
+}
+
+/* Life */
+
+static void pc_reset(struct machine *machine)
+{
+    struct pc *pc = CONTAINER_OF(machine, struct pc, machine);
+    device_reset_all(&machine->devices);
+    for (unsigned i = 0; i < pc->vcpu_count; i++)
+        cpu_reset(pc->vcpus[i]);
+}
+
+static char *pc_describe_irqs(struct machine *machine)
+{
+    struct pc *pc = CONTAINER_OF(machine, struct pc, machine);
+    return pic_describe(&pc->pic);
+}
+
+static void pc_destroy(struct machine *machine)
+{
+    struct pc *pc = CONTAINER_OF(machine, struct pc, machine);
+    device_fini_all(&machine->devices);
+    if (pc->firmware.ram) {
+        mem_remove(pc->mem, &pc->firmware.high);
+        mem_remove(pc->mem, &pc->firmware.low);
+        firmware_unload(&pc->firmware);
+    }
+    free(pc);
+}
+
+static int pc_create(struct machine **machine, const struct machine_parts *parts, struct error *err)
+{
+    struct pc *pc = calloc(1, sizeof(*pc));
+    if (!pc)
+        return error_set(err, ENOMEM, "out of memory");
+    pc->machine = (struct machine){
+        .name = "pc", .reset = pc_reset, .describe_irqs = pc_describe_irqs, .destroy = pc_destroy};
+    pc->config = parts->config;
+    pc->host = parts->host;
+    pc->vcpus = parts->vcpus;
+    pc->vcpu_count = parts->vcpu_count;
+    pc->world = parts->world;
+    pc->mem = parts->mem;
+    for (int i = 0; i < IRQ_LINES; i++)
+        pc->isa_irq[i] = (struct irq){isa_irq, pc, i};
+    pc->world->intr_acknowledge = intr_acknowledge;
+    pc->world->board = pc;
+
+    int ret;
+    mem_begin(pc->mem);
+    if ((ret = build_memory(pc, parts, err)) == 0 && (ret = build_isa(pc, parts, err)) == 0 &&
+        (ret = build_pci(pc, parts, err)) == 0 && (ret = fill_fw_cfg(pc, parts, err)) == 0) {
+        fill_cmos(pc);
+        set_boot_order(pc, pc->config->boot_once    ? pc->config->boot_once
+                           : pc->config->boot_order ? pc->config->boot_order
+                                                    : "cad");
+    }
+    mem_commit(pc->mem);
+    if (ret < 0) {
+        pc_destroy(&pc->machine);
+        return ret;
+    }
+    *machine = &pc->machine;
+    return 0;
+}
+
+const struct machine_type pc_machine = {
+    .name = "pc",
+    .summary = "i440FX and PIIX3 (1996)",
+    .create = pc_create,
+};

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The program: reads the command line, answers what only asks for help, chooses the engine, builds
+ * the VM, runs it. Exit codes: 2 for a command line that does not fit, 1 for what failed on the
+ * host, else the VM's.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "cpu/model.h"
+#include "engine/interp/interp.h"
+#include "machine/machine.h"
+#include "vm/vm.h"
+
+enum { EXIT_HOST = 1, EXIT_USAGE = 2 };
+
+/* What -accel may name. An accelerator without an engine is known, and not there yet. */
+struct accelerator {
+    const char *name;
+    const struct engine_type *engine;
+    bool falls_back; /* to the interpreter, rather than to the user's next choice */
+    const char *summary;
+};
+
+static const struct accelerator accelerators[] = {
+    {"interp", &interp_engine, false, "the interpreter"},
+    {"dbt", NULL, true, "the binary translator: not there yet, runs on interp"},
+    {"tcg", NULL, true, "QEMU's name for dbt"},
+    {"kvm", NULL, false, "the hardware: not there yet"},
+};
+
+static const struct accelerator *find_accelerator(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(accelerators); i++)
+        if (strcmp(accelerators[i].name, name) == 0)
+            return &accelerators[i];
+    return NULL; /* config_parse let it through, so this is not reached */
+}
+
+/* The first usable of -accel's, in order; the interpreter when none is asked for. NULL and err when
+ * none can be used. Anything else than what was asked for first is said. */
+static const struct engine_type *choose_engine(const struct config *config, struct error *err)
+{
+    if (config->accel_count == 0)
+        return &interp_engine;
+    const char *first = config->accels[0].name;
+    for (size_t i = 0; i < config->accel_count; i++) {
+        const struct accelerator *accelerator = find_accelerator(config->accels[i].name);
+        if (!accelerator || (!accelerator->engine && !accelerator->falls_back))
+            continue;
+        if (strcmp(first, "kvm") == 0)
+            log_info("-accel kvm: KVM is not supported yet; running on the interpreter (interp)");
+        else if (!accelerator->engine)
+            log_info("-accel %s: the binary translator is not there yet; running on the "
+                     "interpreter (interp)",
+                     accelerator->name);
+        return accelerator->engine ? accelerator->engine : &interp_engine;
+    }
+    error_set(err, ENOSYS, "not supported: %s; use -accel interp", first);
+    return NULL;
+}
+
+static int print_and_free(char *text)
+{
+    if (!text) {
+        fputs("trapeze: no memory\n", stderr);
+        return EXIT_HOST;
+    }
+    fputs(text, stdout);
+    free(text);
+    return 0;
+}
+
+static void print_version(void)
+{
+    puts("Trapeze emulator version " TRAPEZE_VERSION "\n"
+         "Its command line is that of qemu-system-x86_64 7.2, as far as -help lists it.");
+}
+
+static void print_machines(void)
+{
+    puts("Supported machines are:");
+    for (size_t i = 0; machine_types[i]; i++)
+        printf("%-20s %s\n", machine_types[i]->name, machine_types[i]->summary);
+    puts("pc-i440fx            alias of pc, also with a version of QEMU's: pc-i440fx-7.2");
+}
+
+static void print_accelerators(void)
+{
+    puts("Accelerators:");
+    for (size_t i = 0; i < ARRAY_LEN(accelerators); i++)
+        printf("%-8s %s\n", accelerators[i].name, accelerators[i].summary);
+}
+
+/* What was asked for instead of running a VM. */
+static int answer(enum config_action action)
+{
+    switch (action) {
+    case ACTION_HELP:
+        return print_and_free(config_help());
+    case ACTION_VERSION:
+        print_version();
+        break;
+    case ACTION_CPU_HELP:
+        return print_and_free(cpu_model_help());
+    case ACTION_MACHINE_HELP:
+        print_machines();
+        break;
+    case ACTION_ACCEL_HELP:
+        print_accelerators();
+        break;
+    case ACTION_DEVICE_HELP:
+        puts("isa-debug-exit,iobase=0x501,iosize=2\n"
+             "       a value v written to its port ends the process with exit code v * 2 + 1");
+        break;
+    case ACTION_LOG_HELP:
+        return print_and_free(log_help());
+    case ACTION_VGA_HELP:
+        puts("std    standard VGA with Bochs VBE (the default)\n"
+             "none   no VGA adapter");
+        break;
+    case ACTION_RUN:
+        break;
+    }
+    return 0;
+}
+
+static int fail(const struct error *err, int exit_code)
+{
+    fprintf(stderr, "trapeze: %s\n", err->text);
+    return exit_code;
+}
+
+/* 0 or an exit code. -cpu is looked at here so that a bad one is a bad command line. */
+static int check_and_log(const struct config *config, struct error *err)
+{
+    struct cpu_model model;
+    if (cpu_model_create(&model, config->cpu, err) < 0)
+        return EXIT_USAGE;
+    if (config->log_items && log_enable(config->log_items, err) < 0)
+        return EXIT_USAGE;
+    if (config->log_file && log_to_file(config->log_file, err) < 0)
+        return EXIT_HOST;
+    return 0;
+}
+
+static int run(const struct config *config)
+{
+    struct error err;
+    int exit_code = check_and_log(config, &err);
+    if (exit_code)
+        return fail(&err, exit_code);
+    const struct engine_type *engine = choose_engine(config, &err);
+    if (!engine)
+        return fail(&err, EXIT_HOST);
+    struct vm *vm;
+    if (vm_create(&vm, config, engine, &err) < 0)
+        return fail(&err, EXIT_HOST);
+    exit_code = vm_run(vm);
+    vm_destroy(vm);
+    return exit_code;
+}
+
+int main(int argc, char **argv)
+{
+    struct config config;
+    struct error err;
+    signal(SIGPIPE, SIG_IGN); /* a reader of ours that goes away is an error of write() */
+    if (config_parse(&config, argc, argv, &err) < 0)
+        return fail(&err, EXIT_USAGE);
+    int exit_code = config.action == ACTION_RUN ? run(&config) : answer(config.action);
+    config_fini(&config);
+    return exit_code;
+}

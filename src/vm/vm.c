@@ -1,0 +1,584 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A vCPU thread alternates between standing (paused, frozen, asleep in HLT: waiting on `change`
+ * with the VM lock) and running its engine without the lock. What a guest asks for from inside a
+ * device access (reset, power off) is only noted and done later by the loop, when no vCPU is
+ * running.
+ */
+#include "vm/vm.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "block/block.h"
+#include "chardev/chardev.h"
+#include "cpu/model.h"
+
+enum { SERIALS = 4, DRIVES = 4 };
+
+enum wish { WISH_RESET = 1, WISH_SHUTDOWN = 2 };
+
+struct vcpu_thread {
+    struct vm *vm;
+    struct vcpu *cpu;
+    pthread_t thread;
+    bool started;
+    bool standing; /* not inside the engine */
+};
+
+struct vm_threads {
+    struct vcpu_thread *vcpus;
+    pthread_cond_t change; /* anything below, or a request to a vcpu, changed */
+    unsigned frozen;       /* vcpus stand while > 0 */
+    bool quit;
+    unsigned wishes; /* enum wish: posted to the loop, not yet done */
+};
+
+struct vm_drives {
+    struct block *ide[DRIVES];
+    bool is_cd[DRIVES];
+};
+
+struct named_chardev {
+    char *id;
+    struct chardev *chardev;
+};
+
+struct vm_chardevs {
+    struct named_chardev *named;
+    size_t named_count;
+    struct chardev *serials[SERIALS];
+    bool serial_owned[SERIALS];
+    struct chardev *monitor, *debugcon;
+    bool monitor_owned, debugcon_owned;
+};
+
+const char *vm_state_name(enum vm_state state)
+{
+    static const char *const names[] = {"paused", "running", "shutdown", "internal-error"};
+    return names[state];
+}
+
+/* Threads */
+
+static void wake_all(struct vm *vm)
+{
+    pthread_cond_broadcast(&vm->threads->change);
+}
+
+static void kick_all(struct vm *vm)
+{
+    for (unsigned i = 0; i < vm->vcpu_count; i++) {
+        cpu_request(vm->vcpus[i], VCPU_REQ_KICK);
+        vm->engine_type->kick(vm->engine, vm->vcpus[i]);
+    }
+    wake_all(vm);
+}
+
+void vm_freeze(struct vm *vm)
+{
+    struct vm_threads *threads = vm->threads;
+    threads->frozen++;
+    kick_all(vm);
+    for (unsigned i = 0; i < vm->vcpu_count; i++)
+        while (threads->vcpus[i].started && !threads->vcpus[i].standing)
+            loop_wait(vm->loop, &threads->change);
+    for (unsigned i = 0; i < vm->vcpu_count; i++)
+        vm->engine_type->sync_out(vm->engine, vm->vcpus[i]);
+}
+
+void vm_thaw(struct vm *vm)
+{
+    for (unsigned i = 0; i < vm->vcpu_count; i++)
+        vm->engine_type->sync_in(vm->engine, vm->vcpus[i]);
+    vm->threads->frozen--;
+    wake_all(vm);
+}
+
+static void triple_fault(struct vcpu_thread *thread)
+{
+    if (log_on(LOG_CPU_RESET)) {
+        char *text = cpu_describe(thread->cpu);
+        log_print(LOG_CPU_RESET, "Triple fault\n%s", text ? text : "");
+        free(text);
+    }
+    /* The processor stands in shutdown until the board resets it. */
+    thread->cpu->halted = true;
+    thread->cpu->rflags &= ~(uint64_t)FLAG_IF;
+    vm_reset(thread->vm);
+}
+
+static void *vcpu_main(void *opaque)
+{
+    struct vcpu_thread *thread = opaque;
+    struct vm *vm = thread->vm;
+    struct vm_threads *threads = vm->threads;
+    loop_lock(vm->loop);
+    while (!threads->quit) {
+        if (threads->frozen || (thread->cpu->halted && !cpu_has_work(thread->cpu))) {
+            if (!thread->standing) {
+                thread->standing = true;
+                wake_all(vm);
+            }
+            loop_wait(vm->loop, &threads->change);
+            continue;
+        }
+        thread->standing = false;
+        loop_unlock(vm->loop);
+        enum vcpu_exit why = vm->engine_type->vcpu_run(vm->engine, thread->cpu);
+        loop_lock(vm->loop);
+        if (why == VCPU_EXIT_TRIPLE_FAULT) {
+            triple_fault(thread);
+        } else if (why == VCPU_EXIT_ERROR) {
+            vm->state = VM_ERROR;
+            threads->frozen++;
+        }
+    }
+    thread->standing = true;
+    wake_all(vm);
+    loop_unlock(vm->loop);
+    return NULL;
+}
+
+/* What the guest and the user ask for */
+
+static void do_wishes(void *opaque)
+{
+    struct vm *vm = opaque;
+    unsigned wishes = vm->threads->wishes;
+    vm->threads->wishes = 0;
+    if (wishes & WISH_RESET && vm->config->no_reboot)
+        wishes = WISH_SHUTDOWN;
+    if (wishes & WISH_SHUTDOWN) {
+        if (vm->config->no_shutdown) {
+            vm_stop(vm);
+            vm->state = VM_SHUTDOWN;
+        } else {
+            vm_quit(vm, 0);
+        }
+        return;
+    }
+    if (wishes & WISH_RESET) {
+        vm_freeze(vm);
+        vm->machine->reset(vm->machine);
+        if (vm->state == VM_SHUTDOWN)
+            vm->state = VM_PAUSED;
+        vm_thaw(vm);
+    }
+}
+
+static void wish(struct vm *vm, unsigned what)
+{
+    if (!vm->threads->wishes)
+        loop_post(vm->loop, do_wishes, vm);
+    vm->threads->wishes |= what;
+}
+
+void vm_reset(struct vm *vm)
+{
+    wish(vm, WISH_RESET);
+}
+
+void vm_stop(struct vm *vm)
+{
+    if (vm->state != VM_RUNNING)
+        return;
+    vm->state = VM_PAUSED;
+    vm_freeze(vm);
+    clock_stop(&vm->timers.clock);
+}
+
+void vm_cont(struct vm *vm)
+{
+    if (vm->state != VM_PAUSED)
+        return;
+    vm->state = VM_RUNNING;
+    clock_start(&vm->timers.clock);
+    timers_kick(&vm->timers);
+    vm_thaw(vm);
+}
+
+void vm_power_button(struct vm *vm)
+{
+    if (vm->machine->power_button)
+        vm->machine->power_button(vm->machine);
+}
+
+void vm_quit(struct vm *vm, int exit_code)
+{
+    vm->exit_code = exit_code;
+    loop_quit(vm->loop);
+}
+
+static void host_reset(void *opaque)
+{
+    vm_reset(opaque);
+}
+
+static void host_shutdown(void *opaque)
+{
+    wish(opaque, WISH_SHUTDOWN);
+}
+
+static void host_suspend(void *opaque)
+{
+    (void)opaque;
+    log_limited(LOG_UNIMP, "the guest asked for suspend to RAM: not supported; it goes on running");
+}
+
+static void host_debug_exit(void *opaque, int code)
+{
+    vm_quit(opaque, code);
+}
+
+static void host_wake(void *opaque, int index)
+{
+    (void)index;
+    wake_all(opaque);
+}
+
+static void world_lock(void *opaque)
+{
+    struct vm *vm = opaque;
+    loop_lock(vm->loop);
+}
+
+static void world_unlock(void *opaque)
+{
+    struct vm *vm = opaque;
+    loop_unlock(vm->loop);
+}
+
+static int64_t world_now(void *opaque)
+{
+    struct vm *vm = opaque;
+    return timers_now(&vm->timers);
+}
+
+/* Building */
+
+static int open_drives(struct vm *vm, struct error *err)
+{
+    for (size_t i = 0; i < vm->config->drive_count; i++) {
+        const struct config_drive *drive = &vm->config->drives[i];
+        if (drive->interface != DRIVE_IDE || drive->index < 0 || drive->index >= DRIVES)
+            continue;
+        vm->drives->is_cd[drive->index] = drive->media == MEDIA_CDROM;
+        if (!drive->file)
+            continue;
+        struct block_options options = {.path = drive->file,
+                                        .format = drive->format,
+                                        .read_only =
+                                            drive->read_only || drive->media == MEDIA_CDROM,
+                                        .snapshot = drive->snapshot || vm->config->snapshot};
+        int ret = block_open(&vm->drives->ide[drive->index], vm->loop, &options, err);
+        if (ret < 0)
+            return ret;
+    }
+    return 0;
+}
+
+struct chardev *vm_chardev(struct vm *vm, const char *id)
+{
+    for (size_t i = 0; i < vm->chardevs->named_count; i++)
+        if (strcmp(vm->chardevs->named[i].id, id) == 0)
+            return vm->chardevs->named[i].chardev;
+    return NULL;
+}
+
+/* "chardev:ID", "none" (NULL) or a short form, which makes a chardev of its own. */
+static int open_short(struct vm *vm, const char *label, const char *spec, struct chardev **chardev,
+                      bool *owned, struct error *err)
+{
+    *chardev = NULL;
+    *owned = false;
+    if (!spec || strcmp(spec, "none") == 0)
+        return 0;
+    if (strncmp(spec, "chardev:", 8) == 0) {
+        *chardev = vm_chardev(vm, spec + 8);
+        if (!*chardev)
+            return error_set(err, ENOENT, "%s: there is no -chardev with id=%s", label, spec + 8);
+        return 0;
+    }
+    *owned = true;
+    return chardev_open_short(chardev, vm->loop, label, spec, err);
+}
+
+static void mux_quit(void *opaque)
+{
+    vm_quit(opaque, 0);
+}
+
+static void set_hooks(struct vm *vm, struct chardev *chardev)
+{
+    const struct chardev_mux_hooks hooks = {.quit = mux_quit, .opaque = vm};
+    if (chardev && chardev_is_mux(chardev))
+        chardev_set_mux_hooks(chardev, &hooks);
+}
+
+static int open_chardevs(struct vm *vm, struct error *err)
+{
+    const struct config *config = vm->config;
+    struct vm_chardevs *chardevs = vm->chardevs;
+    chardevs->named = calloc(config->chardev_count + 1, sizeof(*chardevs->named));
+    if (!chardevs->named)
+        return error_set(err, ENOMEM, "out of memory");
+    for (size_t i = 0; i < config->chardev_count; i++) {
+        struct named_chardev *named = &chardevs->named[i];
+        int ret = chardev_open(&named->chardev, vm->loop, config->chardevs[i].id,
+                               config->chardevs[i].spec, err);
+        if (ret < 0)
+            return ret;
+        named->id = config->chardevs[i].id;
+        chardevs->named_count++;
+        set_hooks(vm, named->chardev);
+    }
+    for (size_t i = 0; i < config->serial_count && i < SERIALS; i++) {
+        char label[16];
+        snprintf(label, sizeof(label), "serial%u", (unsigned)i);
+        int ret = open_short(vm, label, config->serials[i], &chardevs->serials[i],
+                             &chardevs->serial_owned[i], err);
+        if (ret < 0)
+            return ret;
+        set_hooks(vm, chardevs->serials[i]);
+        /* mon:stdio is the monitor's stream too. */
+        if (strncmp(config->serials[i], "mon:", 4) == 0 && !chardevs->monitor)
+            chardevs->monitor = chardevs->serials[i];
+    }
+    int ret = open_short(vm, "debugcon", config->debugcon, &chardevs->debugcon,
+                         &chardevs->debugcon_owned, err);
+    if (ret < 0 || chardevs->monitor)
+        return ret;
+    ret = open_short(vm, "monitor", config->monitor, &chardevs->monitor, &chardevs->monitor_owned,
+                     err);
+    if (ret == 0)
+        set_hooks(vm, chardevs->monitor);
+    return ret;
+}
+
+struct chardev *vm_monitor_chardev(struct vm *vm)
+{
+    return vm->chardevs->monitor;
+}
+
+static int build_processors(struct vm *vm, const struct engine_type *engine, struct error *err)
+{
+    const struct config *config = vm->config;
+    int ret = cpu_model_create(vm->model, config->cpu, err);
+    if (ret < 0)
+        return ret;
+    vm->world = (struct vcpu_world){.mem = vm->mem,
+                                    .pio = vm->pio,
+                                    .opaque = vm,
+                                    .a20_mask = ~0ull,
+                                    .lock = world_lock,
+                                    .unlock = world_unlock,
+                                    .now = world_now};
+    vm->engine_type = engine;
+    ret = engine->create(&vm->engine, vm->mem, err);
+    if (ret < 0)
+        return ret;
+    vm->vcpus = calloc(config->cpus, sizeof(struct vcpu *));
+    vm->threads->vcpus = calloc(config->cpus, sizeof(*vm->threads->vcpus));
+    if (!vm->vcpus || !vm->threads->vcpus)
+        return error_set(err, ENOMEM, "out of memory");
+    for (unsigned i = 0; i < config->cpus; i++) {
+        ret = vcpu_create(&vm->vcpus[i], (int)i, vm->model, &vm->world);
+        if (ret < 0)
+            return error_set(err, -ret, "cannot make processor %u: %s", i, strerror(-ret));
+        vm->vcpu_count++;
+        vm->threads->vcpus[i] =
+            (struct vcpu_thread){.vm = vm, .cpu = vm->vcpus[i], .standing = true};
+        ret = engine->vcpu_attach(vm->engine, vm->vcpus[i], err);
+        if (ret < 0)
+            return ret;
+    }
+    return 0;
+}
+
+static int build_machine(struct vm *vm, struct error *err)
+{
+    struct machine_parts parts = {
+        .config = vm->config,
+        .loop = vm->loop,
+        .timers = &vm->timers,
+        .mem = vm->mem,
+        .pio = vm->pio,
+        .ram = vm->ram,
+        .vcpus = vm->vcpus,
+        .vcpu_count = vm->vcpu_count,
+        .world = &vm->world,
+        .debugcon = vm->chardevs->debugcon,
+        .host = {.opaque = vm,
+                 .reset = host_reset,
+                 .shutdown = host_shutdown,
+                 .suspend = host_suspend,
+                 .debug_exit = host_debug_exit,
+                 .wake_vcpu = host_wake},
+    };
+    memcpy(parts.drives, vm->drives->ide, sizeof(parts.drives));
+    memcpy(parts.drive_is_cd, vm->drives->is_cd, sizeof(parts.drive_is_cd));
+    memcpy(parts.serials, vm->chardevs->serials, sizeof(parts.serials));
+    for (int i = 0; machine_types[i]; i++)
+        if (strcmp(machine_types[i]->name, vm->config->machine) == 0)
+            return machine_types[i]->create(&vm->machine, &parts, err);
+    return error_set(err, EINVAL, "not supported: machine %s; use %s", vm->config->machine,
+                     machine_types[0]->name);
+}
+
+static int build(struct vm *vm, const struct engine_type *engine, struct error *err)
+{
+    vm->threads = calloc(1, sizeof(*vm->threads));
+    vm->drives = calloc(1, sizeof(*vm->drives));
+    vm->chardevs = calloc(1, sizeof(*vm->chardevs));
+    vm->model = calloc(1, sizeof(*vm->model));
+    if (!vm->threads || !vm->drives || !vm->chardevs || !vm->model)
+        return error_set(err, ENOMEM, "out of memory");
+    pthread_cond_init(&vm->threads->change, NULL);
+    timers_init(&vm->timers, false);
+    int ret = loop_create(&vm->loop, &vm->timers, err);
+    if (ret < 0)
+        return ret;
+    loop_lock(vm->loop);
+    if ((ret = mem_create(&vm->mem, err)) == 0 && (ret = pio_create(&vm->pio, err)) == 0 &&
+        (ret = ram_create(&vm->ram, "pc.ram", vm->config->memory, err)) == 0 &&
+        (ret = open_drives(vm, err)) == 0 && (ret = open_chardevs(vm, err)) == 0 &&
+        (ret = build_processors(vm, engine, err)) == 0)
+        ret = build_machine(vm, err);
+    loop_unlock(vm->loop);
+    return ret;
+}
+
+int vm_create(struct vm **out, const struct config *config, const struct engine_type *engine,
+              struct error *err)
+{
+    struct vm *vm = calloc(1, sizeof(*vm));
+    if (!vm)
+        return error_set(err, ENOMEM, "out of memory");
+    vm->config = config;
+    int ret = build(vm, engine, err);
+    if (ret < 0) {
+        vm_destroy(vm);
+        return ret;
+    }
+    *out = vm;
+    return 0;
+}
+
+static void close_chardevs(struct vm_chardevs *chardevs)
+{
+    for (int i = 0; i < SERIALS; i++)
+        if (chardevs->serial_owned[i])
+            chardev_close(chardevs->serials[i]);
+    if (chardevs->monitor_owned)
+        chardev_close(chardevs->monitor);
+    if (chardevs->debugcon_owned)
+        chardev_close(chardevs->debugcon);
+    for (size_t i = 0; i < chardevs->named_count; i++)
+        chardev_close(chardevs->named[i].chardev);
+    free(chardevs->named);
+}
+
+void vm_destroy(struct vm *vm)
+{
+    if (!vm)
+        return;
+    if (vm->loop)
+        loop_lock(vm->loop);
+    if (vm->machine)
+        vm->machine->destroy(vm->machine);
+    for (unsigned i = 0; i < vm->vcpu_count; i++) {
+        if (vm->vcpus[i]->engine_data)
+            vm->engine_type->vcpu_detach(vm->engine, vm->vcpus[i]);
+        vcpu_destroy(vm->vcpus[i]);
+    }
+    free(vm->vcpus);
+    if (vm->engine)
+        vm->engine_type->destroy(vm->engine);
+    if (vm->drives)
+        for (int i = 0; i < DRIVES; i++)
+            block_close(vm->drives->ide[i]);
+    if (vm->chardevs)
+        close_chardevs(vm->chardevs);
+    ram_destroy(vm->ram);
+    pio_destroy(vm->pio);
+    if (vm->mem)
+        mem_destroy(vm->mem);
+    if (vm->loop) {
+        loop_unlock(vm->loop);
+        loop_destroy(vm->loop);
+        timers_fini(&vm->timers);
+    }
+    if (vm->threads) {
+        pthread_cond_destroy(&vm->threads->change);
+        free(vm->threads->vcpus);
+    }
+    free(vm->threads);
+    free(vm->drives);
+    free(vm->chardevs);
+    free(vm->model);
+    free(vm);
+}
+
+/* Running */
+
+static void on_signal(void *opaque)
+{
+    log_info("terminating on a signal");
+    vm_quit(opaque, 0);
+}
+
+static int start_threads(struct vm *vm)
+{
+    for (unsigned i = 0; i < vm->vcpu_count; i++) {
+        struct vcpu_thread *thread = &vm->threads->vcpus[i];
+        int ret = pthread_create(&thread->thread, NULL, vcpu_main, thread);
+        if (ret) {
+            log_warn("cannot start the thread of processor %u: %s", i, strerror(ret));
+            return -ret;
+        }
+        thread->started = true;
+    }
+    return 0;
+}
+
+static void stop_threads(struct vm *vm)
+{
+    loop_lock(vm->loop);
+    vm->threads->quit = true;
+    kick_all(vm);
+    loop_unlock(vm->loop);
+    for (unsigned i = 0; i < vm->vcpu_count; i++)
+        if (vm->threads->vcpus[i].started) {
+            pthread_join(vm->threads->vcpus[i].thread, NULL);
+            vm->threads->vcpus[i].started = false;
+        }
+}
+
+int vm_run(struct vm *vm)
+{
+    loop_lock(vm->loop);
+    loop_on_signal(vm->loop, SIGTERM, on_signal, vm);
+    loop_on_signal(vm->loop, SIGINT, on_signal, vm);
+    loop_on_signal(vm->loop, SIGHUP, on_signal, vm);
+    vm->machine->reset(vm->machine);
+    for (unsigned i = 0; i < vm->vcpu_count; i++)
+        vm->engine_type->sync_in(vm->engine, vm->vcpus[i]);
+    vm->state = VM_PAUSED;
+    vm->threads->frozen = 1;
+    if (!vm->config->start_paused)
+        vm_cont(vm);
+    int ret = start_threads(vm);
+    loop_unlock(vm->loop);
+    if (ret == 0)
+        loop_run(vm->loop);
+    else
+        vm->exit_code = 1;
+    stop_threads(vm);
+    return vm->exit_code;
+}
