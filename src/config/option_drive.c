@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/keyval.h"
 
 #define CDROM_INDEX 2 /* master of the second channel */
 
@@ -62,13 +63,13 @@ static int set_read_only(void *opaque, const char *value, struct error *err)
 {
     struct drive_options *options = opaque;
     options->read_only_given = true;
-    return option_switch("readonly", value, &options->drive->read_only, err);
+    return keyval_switch("readonly", value, &options->drive->read_only, err);
 }
 
 static int set_snapshot(void *opaque, const char *value, struct error *err)
 {
     struct drive_options *options = opaque;
-    return option_switch("snapshot", value, &options->drive->snapshot, err);
+    return keyval_switch("snapshot", value, &options->drive->snapshot, err);
 }
 
 static int set_place(int *place, const char *name, const char *value, uint64_t max,

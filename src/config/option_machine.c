@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/keyval.h"
 
 #define PAGE 4096u
 
@@ -63,13 +64,13 @@ static int set_machine_accel(void *opaque, const char *value, struct error *err)
 static int set_hpet(void *opaque, const char *value, struct error *err)
 {
     struct parse *parse = opaque;
-    return option_switch("hpet", value, &parse->config->hpet, err);
+    return keyval_switch("hpet", value, &parse->config->hpet, err);
 }
 
 static int set_acpi(void *opaque, const char *value, struct error *err)
 {
     struct parse *parse = opaque;
-    return option_switch("acpi", value, &parse->config->acpi, err);
+    return keyval_switch("acpi", value, &parse->config->acpi, err);
 }
 
 /* What QEMU's users switch off and is not here anyway. */
@@ -77,7 +78,7 @@ static int set_absent(void *opaque, const char *value, struct error *err)
 {
     bool on;
     (void)opaque;
-    int ret = option_switch("usb, vmport", value, &on, err);
+    int ret = keyval_switch("usb, vmport", value, &on, err);
     if (ret == 0 && on)
         return error_set(err, EINVAL, "not supported: usb=on, vmport=on; allowed: off");
     return ret;
@@ -257,14 +258,14 @@ static int set_boot_once(void *opaque, const char *value, struct error *err)
 static int set_boot_menu(void *opaque, const char *value, struct error *err)
 {
     struct parse *parse = opaque;
-    return option_switch("menu", value, &parse->config->boot_menu, err);
+    return keyval_switch("menu", value, &parse->config->boot_menu, err);
 }
 
 static int set_boot_strict(void *opaque, const char *value, struct error *err)
 {
     bool strict;
     (void)opaque;
-    int ret = option_switch("strict", value, &strict, err);
+    int ret = keyval_switch("strict", value, &strict, err);
     if (ret == 0 && strict)
         return error_set(err, EINVAL, "not supported: strict=on; allowed: off");
     return ret;
@@ -353,7 +354,7 @@ static int set_thread_names(void *opaque, const char *value, struct error *err)
 {
     bool ignored; /* threads have names always */
     (void)opaque;
-    return option_switch("debug-threads", value, &ignored, err);
+    return keyval_switch("debug-threads", value, &ignored, err);
 }
 
 static const struct option_key name_keys[] = {

@@ -53,16 +53,9 @@ struct option_key {
 int option_apply_keys(const char *option, const char *text, const char *implied,
                       const struct option_key *keys, void *opaque, struct error *err);
 
-/* As config_split; a first item that is a bare word is the value of implied, unless NULL. */
-int option_split(const char *text, const char *implied,
-                 int (*fn)(void *opaque, const char *key, const char *value, struct error *err),
-                 void *opaque, struct error *err);
-
 /* The errors: "what 'word': ...; did you mean 'near'?" or "...; allowed: a, b, c". */
 int option_unfit(struct error *err, const char *what, const char *word, const char *const *allowed);
 
-/* "on" or "off" (also yes, no, true, false, as QEMU takes them). */
-int option_switch(const char *name, const char *text, bool *value, struct error *err);
 /* A number of C's form from min to max. */
 int option_number(const char *name, const char *text, uint64_t min, uint64_t max, uint64_t *value,
                   struct error *err);

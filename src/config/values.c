@@ -14,6 +14,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/keyval.h"
 
 static int unit_shift(char letter)
 {
@@ -75,59 +76,11 @@ int config_parse_size(const char *text, uint64_t default_unit, uint64_t *bytes, 
     return 0;
 }
 
-/* Copies the item at *cursor without its doubled commas and moves *cursor past it and its comma. */
-static void take_item(const char **cursor, char *item)
-{
-    const char *from = *cursor;
-    while (*from) {
-        if (*from == ',') {
-            if (from[1] != ',') {
-                from++;
-                break;
-            }
-            from++;
-        }
-        *item++ = *from++;
-    }
-    *item = '\0';
-    *cursor = from;
-}
-
-/* An item's own "=" stands before any comma, so looking at the raw text would find the same. */
-static int give_item(char *item, const char *implied,
-                     int (*fn)(void *opaque, const char *key, const char *value, struct error *err),
-                     void *opaque, struct error *err)
-{
-    char *equals = strchr(item, '=');
-    if (!equals && implied)
-        return fn(opaque, implied, item, err);
-    if (!equals)
-        return fn(opaque, item, NULL, err);
-    *equals = '\0';
-    return fn(opaque, item, equals + 1, err);
-}
-
-int option_split(const char *text, const char *implied,
-                 int (*fn)(void *opaque, const char *key, const char *value, struct error *err),
-                 void *opaque, struct error *err)
-{
-    char *item = malloc(strlen(text) + 1);
-    if (!item)
-        return error_set(err, ENOMEM, "no memory for an option's value");
-    int ret = 0;
-    for (const char *cursor = text; *cursor && ret == 0; implied = NULL) {
-        take_item(&cursor, item);
-        ret = give_item(item, implied, fn, opaque, err);
-    }
-    free(item);
-    return ret;
-}
-
 int config_split(const char *text,
                  int (*fn)(void *opaque, const char *key, const char *value, struct error *err),
                  void *opaque, struct error *err)
 {
-    return option_split(text, NULL, fn, opaque, err);
+    return keyval_split(text, NULL, fn, opaque, err);
 }
 
 #define NEAREST_MAX 31
@@ -218,7 +171,7 @@ int option_apply_keys(const char *option, const char *text, const char *implied,
                       const struct option_key *keys, void *opaque, struct error *err)
 {
     struct key_search search = {keys, opaque};
-    int ret = option_split(text, implied, set_key, &search, err);
+    int ret = keyval_split(text, implied, set_key, &search, err);
     if (ret < 0)
         error_prefix(err, "%s", option);
     return ret;
@@ -235,16 +188,6 @@ bool option_is(const char *text, const char *const *allowed)
 bool option_is_help(const char *text)
 {
     return strcmp(text, "help") == 0 || strcmp(text, "?") == 0;
-}
-
-int option_switch(const char *name, const char *text, bool *value, struct error *err)
-{
-    static const char *const on[] = {"on", "yes", "true", "y", NULL};
-    static const char *const off[] = {"off", "no", "false", "n", NULL};
-    if (!option_is(text, on) && !option_is(text, off))
-        return error_set(err, EINVAL, "%s=%.60s: allowed: on, off", name, text);
-    *value = option_is(text, on);
-    return 0;
 }
 
 int option_number(const char *name, const char *text, uint64_t min, uint64_t max, uint64_t *value,
