@@ -37,6 +37,8 @@ struct watch {
 struct signal_handler {
     struct loop *loop;
     struct event *event;
+    int signo;
+    bool dead;
     loop_fn fn;
     void *opaque;
     struct signal_handler *next;
@@ -202,6 +204,16 @@ static void free_dead(struct loop *loop)
         event_free(watch->writable);
         free(watch);
     }
+    for (struct signal_handler **at = &loop->signals; *at;) {
+        struct signal_handler *handler = *at;
+        if (!handler->dead) {
+            at = &handler->next;
+            continue;
+        }
+        *at = handler->next;
+        event_free(handler->event);
+        free(handler);
+    }
 }
 
 void loop_destroy(struct loop *loop)
@@ -365,7 +377,8 @@ static void signal_arrived(evutil_socket_t signo, short what, void *opaque)
     (void)what;
     struct signal_handler *handler = opaque;
     loop_lock(handler->loop);
-    handler->fn(handler->opaque);
+    if (!handler->dead)
+        handler->fn(handler->opaque);
     loop_unlock(handler->loop);
 }
 
@@ -374,7 +387,7 @@ int loop_on_signal(struct loop *loop, int signo, loop_fn fn, void *opaque)
     struct signal_handler *handler = calloc(1, sizeof(*handler));
     if (!handler)
         return -ENOMEM;
-    *handler = (struct signal_handler){.loop = loop, .fn = fn, .opaque = opaque};
+    *handler = (struct signal_handler){.loop = loop, .signo = signo, .fn = fn, .opaque = opaque};
     handler->event = evsignal_new(loop->base, signo, signal_arrived, handler);
     if (!handler->event || event_add(handler->event, NULL)) {
         if (handler->event)
@@ -385,4 +398,15 @@ int loop_on_signal(struct loop *loop, int signo, loop_fn fn, void *opaque)
     handler->next = loop->signals;
     loop->signals = handler;
     return 0;
+}
+
+void loop_off_signal(struct loop *loop, int signo, loop_fn fn, void *opaque)
+{
+    for (struct signal_handler *at = loop->signals; at; at = at->next) {
+        if (at->dead || at->signo != signo || at->fn != fn || at->opaque != opaque)
+            continue;
+        event_del_noblock(at->event);
+        at->dead = true;
+        return;
+    }
 }

@@ -45,6 +45,8 @@ void watch_destroy(struct watch *watch); /* NULL is fine; from inside its own ca
 
 /* Signals (SIGTERM, SIGINT ...) arrive as callbacks on the loop's thread under the lock. */
 int loop_on_signal(struct loop *loop, int signo, loop_fn fn, void *opaque);
+/* Takes such a callback away; under the lock. None there: nothing happens. */
+void loop_off_signal(struct loop *loop, int signo, loop_fn fn, void *opaque);
 
 void loop_lock(struct loop *loop);
 void loop_unlock(struct loop *loop);

@@ -337,6 +337,34 @@ static void signals_become_callbacks(void **state)
     assert_true(seen);
 }
 
+static void take_away(void *opaque)
+{
+    *(int *)opaque += 1;
+    loop_off_signal(loop, SIGUSR1, take_away, opaque);
+}
+
+static void signal_callbacks_can_be_taken_away(void **state)
+{
+    (void)state;
+    int away = 0, self = 0;
+    bool seen = false;
+    loop_off_signal(loop, SIGUSR1, take_away, &away);
+    assert_int_equal(loop_on_signal(loop, SIGUSR1, on_signal, &seen), 0);
+    assert_int_equal(loop_on_signal(loop, SIGUSR1, take_away, &away), 0);
+    assert_int_equal(loop_on_signal(loop, SIGUSR1, take_away, &self), 0);
+    loop_lock(loop);
+    loop_off_signal(loop, SIGUSR1, take_away, &away);
+    loop_unlock(loop);
+    for (int i = 0; i < 2; i++) {
+        seen = false;
+        kill(getpid(), SIGUSR1);
+        loop_run(loop);
+        assert_true(seen);
+    }
+    assert_int_equal(away, 0);
+    assert_int_equal(self, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -350,6 +378,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_timer_armed_by_a_thread_wakes_the_loop, setup, teardown),
         cmocka_unit_test_setup_teardown(timers_wait_while_the_clock_stands, setup, teardown),
         cmocka_unit_test_setup_teardown(signals_become_callbacks, setup, teardown),
+        cmocka_unit_test_setup_teardown(signal_callbacks_can_be_taken_away, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
