@@ -28,6 +28,8 @@ void error_prefix(struct error *err, const char *format, ...)
     va_end(args);
     if (n < 0)
         n = 0;
-    if ((size_t)n < sizeof(err->text))
-        snprintf(err->text + n, sizeof(err->text) - (size_t)n, ": %s", tail);
+    /* What does not fit is cut off. */
+    if ((size_t)n < sizeof(err->text) &&
+        snprintf(err->text + n, sizeof(err->text) - (size_t)n, ": %s", tail) < 0)
+        err->text[n] = 0;
 }

@@ -280,6 +280,7 @@ static int pic_loaded(void *object, struct error *err)
     struct pic *pic = object;
     for (int i = 0; i < 2; i++) {
         pic->chip[i].highest &= 7;
+        pic->chip[i].base &= 0xf8; /* so that no vector passes 255 */
         pic->chip[i].elcr &= pic->chip[i].elcr_writable;
     }
     irq_set(&pic->chip[0].out, pic->chip[0].output);
