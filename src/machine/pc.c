@@ -14,13 +14,17 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "bus/pci.h"
+#include "cpu/clock.h"
 #include "device/debug_exit.h"
 #include "device/debugcon.h"
 #include "device/dma.h"
+#include "device/ferr.h"
 #include "device/fw_cfg.h"
 #include "device/i440fx.h"
 #include "device/i8042.h"
 #include "device/ide.h"
+#include "device/ioapic.h"
+#include "device/lapic.h"
 #include "device/pcspk.h"
 #include "device/pic.h"
 #include "device/piix3.h"
@@ -31,7 +35,8 @@
 #include "machine/boot.h"
 #include "machine/firmware.h"
 
-enum { SERIALS = 4, IRQ_LINES = 16 };
+/* An ISA interrupt line is driven from two sides: by an ISA chip and by the PIIX3's PCI routing. */
+enum { SERIALS = 4, IRQ_LINES = 16, IRQ_FROM_PCI = 16 };
 
 #define HOLE_START GIB(3)
 #define LOW_RAM    KIB(640)
@@ -44,11 +49,14 @@ struct pc {
     unsigned vcpu_count;
     struct vcpu_world *world;
     struct mem *mem;
+    struct timers *timers;
 
     struct mem_region low_ram, main_ram, high_ram;
     struct firmware firmware;
 
-    struct irq isa_irq[IRQ_LINES];
+    struct irq isa_irq[IRQ_LINES], pci_irq[IRQ_LINES];
+    uint32_t irq_levels; /* bit n: ISA line n, bit IRQ_FROM_PCI + n: the same line from PCI */
+    uint64_t tsc_khz;    /* 0: not asked for yet */
     bool a20_keyboard, a20_port92;
 
     struct pci_bus bus;
@@ -56,6 +64,9 @@ struct pc {
     struct piix3 piix3;
     struct ide ide;
     struct pic pic;
+    struct lapic lapic;
+    struct ioapic ioapic;
+    struct ferr ferr;
     struct pit pit;
     struct pcspk pcspk;
     struct rtc rtc;
@@ -80,24 +91,99 @@ static void cpu_line(struct pc *pc, unsigned index, uint32_t request, bool level
     }
 }
 
-static void pic_intr(void *opaque, int n, bool level)
+static void apic_intr(void *opaque, unsigned n, bool level)
 {
-    (void)n;
-    cpu_line(opaque, 0, VCPU_REQ_INTR, level);
+    cpu_line(opaque, n, VCPU_REQ_INTR, level);
 }
 
+static void apic_nmi(void *opaque, unsigned n)
+{
+    cpu_line(opaque, n, VCPU_REQ_NMI, true);
+}
+
+static void apic_smi(void *opaque, unsigned n)
+{
+    cpu_line(opaque, n, VCPU_REQ_SMI, true);
+}
+
+static void apic_init(void *opaque, unsigned n)
+{
+    cpu_line(opaque, n, VCPU_REQ_INIT, true);
+}
+
+/* With one processor there is no doubt whose access it is. */
+static int apic_current(void *opaque)
+{
+    (void)opaque;
+    return 0;
+}
+
+static int64_t apic_tsc_time(void *opaque, unsigned n, uint64_t tsc)
+{
+    struct pc *pc = opaque;
+    if (!pc->tsc_khz)
+        pc->tsc_khz = max_u64(clock_tsc_khz(pc->vcpus[n]), 1);
+    int64_t now = timers_now(pc->timers);
+    int64_t ticks = (int64_t)(tsc - cpu_tsc(pc->vcpus[n]));
+    __int128 at = now + (__int128)ticks * 1000000 / (int64_t)pc->tsc_khz;
+    return at < 0 ? 0 : at > INT64_MAX ? INT64_MAX : (int64_t)at;
+}
+
+/* The local APIC's own interrupts go first; then the 8259A's, when LINT0 lets it through. */
 static int intr_acknowledge(void *opaque, int index)
 {
-    (void)index;
     struct pc *pc = opaque;
-    return pic_acknowledge(&pc->pic);
+    int vector = lapic_acknowledge(&pc->lapic, (unsigned)index);
+    if (vector < 0 && lapic_takes_extint(&pc->lapic, (unsigned)index))
+        vector = pic_acknowledge(&pc->pic);
+    return vector;
 }
 
-/* An ISA interrupt line. */
+static uint64_t cr8_read(void *opaque, int index)
+{
+    struct pc *pc = opaque;
+    return lapic_cr8_read(&pc->lapic, (unsigned)index);
+}
+
+static void cr8_write(void *opaque, int index, uint64_t value)
+{
+    struct pc *pc = opaque;
+    lapic_cr8_write(&pc->lapic, (unsigned)index, value);
+}
+
+static bool apic_msr_read(void *opaque, int index, uint32_t msr, uint64_t *value)
+{
+    struct pc *pc = opaque;
+    return lapic_msr_read(&pc->lapic, (unsigned)index, msr, value);
+}
+
+static bool apic_msr_write(void *opaque, int index, uint32_t msr, uint64_t value)
+{
+    struct pc *pc = opaque;
+    return lapic_msr_write(&pc->lapic, (unsigned)index, msr, value);
+}
+
+static void cpu_ferr(void *opaque, bool level)
+{
+    struct pc *pc = opaque;
+    ferr_set(&pc->ferr, level);
+}
+
+/* A line goes to both kinds of controller; the guest uses one and masks the other. Line 0 is the
+ * I/O APIC's pin 2, as on every PC with ACPI. */
+static void drive_irq(struct pc *pc, int n)
+{
+    bool level = pc->irq_levels & (1u << n | 1u << (IRQ_FROM_PCI + n));
+    pic_set_irq(&pc->pic, n, level);
+    ioapic_set_irq(&pc->ioapic, n == 0 ? 2 : n, level);
+}
+
 static void isa_irq(void *opaque, int n, bool level)
 {
     struct pc *pc = opaque;
-    pic_set_irq(&pc->pic, n, level);
+    uint32_t bit = 1u << n;
+    pc->irq_levels = level ? pc->irq_levels | bit : pc->irq_levels & ~bit;
+    drive_irq(pc, n % IRQ_LINES);
 }
 
 static void set_a20(struct pc *pc)
@@ -182,6 +268,32 @@ static void add(struct pc *pc, struct device *device)
     device_add(&pc->machine.devices, device);
 }
 
+/* Before anything that drives an interrupt line. */
+static void build_apic(struct pc *pc, const struct machine_parts *parts)
+{
+    const struct lapic_wires wires = {
+        .opaque = pc,
+        .intr = apic_intr,
+        .nmi = apic_nmi,
+        .smi = apic_smi,
+        .init = apic_init,
+        .current = apic_current,
+        .tsc_time = apic_tsc_time,
+    };
+    lapic_init(&pc->lapic, pc->mem, parts->timers, pc->vcpu_count, &wires);
+    add(pc, &pc->lapic.device);
+    ioapic_init(&pc->ioapic, pc->mem, &pc->lapic);
+    add(pc, &pc->ioapic.device);
+    struct vcpu_world *world = pc->world;
+    world->board = pc;
+    world->intr_acknowledge = intr_acknowledge;
+    world->cr8_read = cr8_read;
+    world->cr8_write = cr8_write;
+    world->apic_msr_read = apic_msr_read;
+    world->apic_msr_write = apic_msr_write;
+    world->ferr = cpu_ferr;
+}
+
 static int build_isa(struct pc *pc, const struct machine_parts *parts, struct error *err)
 {
     struct pio *pio = parts->pio;
@@ -190,9 +302,13 @@ static int build_isa(struct pc *pc, const struct machine_parts *parts, struct er
     int ret = rtc_base_seconds(pc->config->rtc_base, &seconds, err);
     if (ret < 0)
         return ret;
-    if ((ret = check(pic_init(&pc->pic, pio, (struct irq){pic_intr, pc, 0}), "the PIC", err)) < 0)
+    ret = pic_init(&pc->pic, pio, (struct irq){lapic_set_lint0, &pc->lapic, 0});
+    if ((ret = check(ret, "the PIC", err)) < 0)
         return ret;
     add(pc, &pc->pic.device);
+    if ((ret = check(ferr_init(&pc->ferr, pio, pc->isa_irq[13]), "port 0xf0", err)) < 0)
+        return ret;
+    add(pc, &pc->ferr.device);
     if ((ret = check(pit_init(&pc->pit, pio, timers, pc->isa_irq[0]), "the PIT", err)) < 0)
         return ret;
     add(pc, &pc->pit.device);
@@ -252,7 +368,7 @@ static int build_pci(struct pc *pc, const struct machine_parts *parts, struct er
     pci_bus_init(&pc->bus, pc->mem, parts->pio);
     i440fx_init(&pc->i440fx, &pc->bus, pc->mem, parts->pio, parts->ram);
     add(pc, &pc->i440fx.pci.device);
-    piix3_init(&pc->piix3, &pc->bus, PCI_DEVFN(1, 0), &pc->i440fx, pc->isa_irq, reset_machine, pc);
+    piix3_init(&pc->piix3, &pc->bus, PCI_DEVFN(1, 0), &pc->i440fx, pc->pci_irq, reset_machine, pc);
     add(pc, &pc->piix3.pci.device);
     int ret =
         ide_init(&pc->ide, &pc->bus, PCI_DEVFN(1, 1), parts->pio, pc->isa_irq[14], pc->isa_irq[15]);
@@ -416,13 +532,15 @@ static int pc_create(struct machine **machine, const struct machine_parts *parts
     pc->vcpu_count = parts->vcpu_count;
     pc->world = parts->world;
     pc->mem = parts->mem;
-    for (int i = 0; i < IRQ_LINES; i++)
+    pc->timers = parts->timers;
+    for (int i = 0; i < IRQ_LINES; i++) {
         pc->isa_irq[i] = (struct irq){isa_irq, pc, i};
-    pc->world->intr_acknowledge = intr_acknowledge;
-    pc->world->board = pc;
+        pc->pci_irq[i] = (struct irq){isa_irq, pc, IRQ_FROM_PCI + i};
+    }
 
     int ret;
     mem_begin(pc->mem);
+    build_apic(pc, parts);
     if ((ret = build_memory(pc, parts, err)) == 0 && (ret = build_isa(pc, parts, err)) == 0 &&
         (ret = build_pci(pc, parts, err)) == 0 && (ret = fill_fw_cfg(pc, parts, err)) == 0) {
         fill_cmos(pc);
