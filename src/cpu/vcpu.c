@@ -52,20 +52,11 @@ static void reset_common(struct vcpu *cpu)
     tlb_flush(cpu);
 }
 
-static void fpu_power_on(struct fpu_state *fpu)
-{
-    memset(fpu, 0, sizeof(*fpu));
-    fpu->fcw = 0x40;
-    fpu->ftw = 0x5555;
-    fpu->mxcsr = 0x1f80;
-    fpu->xcr0 = 1;
-}
-
 void cpu_reset(struct vcpu *cpu)
 {
     cpu->cr0 = CR0_CD | CR0_NW;
     reset_common(cpu);
-    fpu_power_on(&cpu->fpu);
+    fpu_reset(&cpu->fpu);
     cpu->smbase = 0x30000;
     cpu->star = cpu->lstar = cpu->cstar = cpu->sfmask = cpu->kernel_gs_base = 0;
     cpu->sysenter_cs = cpu->sysenter_esp = cpu->sysenter_eip = 0;

@@ -36,7 +36,8 @@ struct vm_threads {
     pthread_cond_t change; /* anything below, or a request to a vcpu, changed */
     unsigned frozen;       /* vcpus stand while > 0 */
     bool quit;
-    unsigned wishes; /* enum wish: posted to the loop, not yet done */
+    uint64_t tsc_stopped; /* the host's TSC when guest time stopped */
+    unsigned wishes;      /* enum wish: posted to the loop, not yet done */
 };
 
 struct vm_drives {
@@ -100,6 +101,12 @@ void vm_thaw(struct vm *vm)
     wake_all(vm);
 }
 
+/* The guests' TSCs stand with guest time. The processors are not running. */
+static void stop_tsc(struct vm *vm)
+{
+    vm->threads->tsc_stopped = __builtin_ia32_rdtsc();
+}
+
 static void triple_fault(struct vcpu_thread *thread)
 {
     if (log_on(LOG_CPU_RESET)) {
@@ -111,6 +118,16 @@ static void triple_fault(struct vcpu_thread *thread)
     thread->cpu->halted = true;
     thread->cpu->rflags &= ~(uint64_t)FLAG_IF;
     vm_reset(thread->vm);
+}
+
+static void engine_gave_up(struct vm *vm)
+{
+    if (vm->state == VM_RUNNING) {
+        vm->threads->frozen++;
+        clock_stop(&vm->timers.clock);
+        stop_tsc(vm);
+    }
+    vm->state = VM_ERROR;
 }
 
 static void *vcpu_main(void *opaque)
@@ -135,8 +152,7 @@ static void *vcpu_main(void *opaque)
         if (why == VCPU_EXIT_TRIPLE_FAULT) {
             triple_fault(thread);
         } else if (why == VCPU_EXIT_ERROR) {
-            vm->state = VM_ERROR;
-            threads->frozen++;
+            engine_gave_up(vm);
         }
     }
     thread->standing = true;
@@ -146,6 +162,13 @@ static void *vcpu_main(void *opaque)
 }
 
 /* What the guest and the user ask for */
+
+static void start_tsc(struct vm *vm)
+{
+    int64_t paused = (int64_t)(__builtin_ia32_rdtsc() - vm->threads->tsc_stopped);
+    for (unsigned i = 0; i < vm->vcpu_count; i++)
+        vm->vcpus[i]->tsc_offset -= paused;
+}
 
 static void do_wishes(void *opaque)
 {
@@ -166,7 +189,8 @@ static void do_wishes(void *opaque)
     if (wishes & WISH_RESET) {
         vm_freeze(vm);
         vm->machine->reset(vm->machine);
-        if (vm->state == VM_SHUTDOWN)
+        stop_tsc(vm); /* if it is paused: TSCs begin at 0 now */
+        if (vm->state == VM_SHUTDOWN || vm->state == VM_ERROR)
             vm->state = VM_PAUSED;
         vm_thaw(vm);
     }
@@ -191,6 +215,7 @@ void vm_stop(struct vm *vm)
     vm->state = VM_PAUSED;
     vm_freeze(vm);
     clock_stop(&vm->timers.clock);
+    stop_tsc(vm);
 }
 
 void vm_cont(struct vm *vm)
@@ -199,6 +224,7 @@ void vm_cont(struct vm *vm)
         return;
     vm->state = VM_RUNNING;
     clock_start(&vm->timers.clock);
+    start_tsc(vm);
     timers_kick(&vm->timers);
     vm_thaw(vm);
 }
@@ -567,6 +593,7 @@ int vm_run(struct vm *vm)
     loop_on_signal(vm->loop, SIGINT, on_signal, vm);
     loop_on_signal(vm->loop, SIGHUP, on_signal, vm);
     vm->machine->reset(vm->machine);
+    stop_tsc(vm);
     for (unsigned i = 0; i < vm->vcpu_count; i++)
         vm->engine_type->sync_in(vm->engine, vm->vcpus[i]);
     vm->state = VM_PAUSED;
