@@ -382,11 +382,15 @@ void ide_channel_reset(struct ide_channel *channel)
 
 static bool drive_state_is_sane(const struct ide_drive *drive)
 {
-    if (drive->phase > IDE_DMA_OUT || drive->position > drive->limit ||
-        drive->limit > IDE_BUFFER_BYTES || drive->filled > IDE_BUFFER_BYTES ||
-        drive->multiple > 16 || (drive->multiple & (drive->multiple - 1)))
+    if (drive->phase > IDE_DMA_OUT || drive->limit > IDE_BUFFER_BYTES ||
+        drive->filled > IDE_BUFFER_BYTES || drive->multiple > 16 ||
+        (drive->multiple & (drive->multiple - 1)))
         return false;
-    if (drive->phase >= IDE_PIO_IN && drive->position == drive->limit)
+    /* What goes on from here takes filled - position for what is left. */
+    if (drive->position > drive->filled)
+        return false;
+    if (drive->phase >= IDE_PIO_IN &&
+        (drive->position >= drive->limit || drive->limit > drive->filled))
         return false;
     if ((drive->phase != IDE_IDLE || drive->io_active) && drive->kind == IDE_NONE)
         return false;
