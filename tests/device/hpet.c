@@ -449,7 +449,7 @@ static void goes_on_alike(void **state)
     ticks(&a, 43000);
     timers_advance(&b.timers, timers_now(&a.timers));
     /* A match that the loop has not seen yet is told by the other machine. */
-    clock_set(&a.timers.clock, timers_now(&a.timers) + 20000);
+    clock_set(&a.timers.clock, timers_now(&a.timers) + 40000);
     clock_set(&b.timers.clock, timers_now(&a.timers));
     struct state_buffer out = {0};
     const struct state_table *table = a.hpet.device.type->state;
