@@ -10,8 +10,9 @@
  */
 DefinitionBlock ("dsdt.aml", "DSDT", 1, "TRPEZE", "TRPEZEPC", 1)
 {
-    /* The sleep type the PIIX4 takes for power off (82371AB, 7.2.2.1: SUS_TYP 0). There is no suspend
-     * to RAM, hence no _S3. */
+    /* The sleep types that device/acpi_pm.c takes for power off and for hibernation, in which the guest
+     * has saved its memory to a disk before. There is no suspend to RAM, hence no _S3. */
+    Name (\_S4, Package (4) { 2, 2, 0, 0 })
     Name (\_S5, Package (4) { 0, 0, 0, 0 })
 
     Scope (\_SB)

@@ -32,8 +32,11 @@
 #include "device/port92.h"
 #include "device/rtc.h"
 #include "device/uart.h"
+#include "machine/acpi.h"
 #include "machine/boot.h"
 #include "machine/firmware.h"
+#include "machine/fw_items.h"
+#include "machine/smbios.h"
 
 /* An ISA interrupt line is driven from two sides: by an ISA chip and by the PIIX3's PCI routing. */
 enum { SERIALS = 4, IRQ_LINES = 16, IRQ_FROM_PCI = 16 };
@@ -463,6 +466,39 @@ static void fill_cmos(struct pc *pc)
     fill_disks(pc);
 }
 
+static int fill_smbios(struct pc *pc, uint64_t below, uint64_t above, struct error *err)
+{
+    const struct smbios_board board = {
+        .product = "Standard PC (i440FX + PIIX, 1996)",
+        .sockets = pc->vcpu_count, /* as CPUID has it */
+        .cores = 1,
+        .ram_below_4g = below,
+        .ram_above_4g = above,
+    };
+    return smbios_tables_add(&pc->fw_cfg, &board, err);
+}
+
+/* What is really there: ACPI without its power management function would be no use to a guest. */
+static int fill_acpi(struct pc *pc, struct error *err)
+{
+    if (!pc->config->acpi || !pc->bus.devices[PCI_DEVFN(1, 3)])
+        return 0;
+    struct acpi_board board = {
+        .cpus = pc->vcpu_count,
+        .apic = true,
+        .vga = pc->config->vga != VGA_NONE,
+        .pm_base = 0x600, /* where SeaBIOS puts it */
+        .gpe_base = 0xafe0,
+        .pci32 = {HOLE_START, IOAPIC_BASE - 1},
+    };
+    for (unsigned i = 0; i < pc->vcpu_count && i < ACPI_CPUS_MAX; i++)
+        board.apic_ids[i] = (uint8_t)i;
+    for (unsigned i = 0; i < SERIALS; i++)
+        if (pc->uarts[i].device.type)
+            board.serials |= (uint8_t)(1u << i);
+    return acpi_tables_add(&pc->fw_cfg, &board, err);
+}
+
 static int fill_fw_cfg(struct pc *pc, const struct machine_parts *parts, struct error *err)
 {
     struct fw_cfg *fw = &pc->fw_cfg;
@@ -471,12 +507,15 @@ static int fill_fw_cfg(struct pc *pc, const struct machine_parts *parts, struct 
         return ret;
     add(pc, &fw->device);
     uint64_t below = min_u64(pc->config->memory, HOLE_START);
+    uint64_t above = pc->config->memory - below;
     if ((ret = fw_cfg_add_i64(fw, FW_CFG_RAM_SIZE, below, err)) < 0 ||
         (ret = fw_cfg_add_i16(fw, FW_CFG_NB_CPUS, (uint16_t)pc->vcpu_count, err)) < 0 ||
         (ret = fw_cfg_add_i16(fw, FW_CFG_MAX_CPUS, (uint16_t)pc->vcpu_count, err)) < 0 ||
         (ret = fw_cfg_add_i16(fw, FW_CFG_NOGRAPHIC, pc->config->display == DISPLAY_NOGRAPHIC,
                               err)) < 0 ||
-        (ret = fw_cfg_add_i16(fw, FW_CFG_BOOT_MENU, pc->config->boot_menu, err)) < 0)
+        (ret = fw_cfg_add_i16(fw, FW_CFG_BOOT_MENU, pc->config->boot_menu, err)) < 0 ||
+        (ret = fw_items_add(fw, below, above, pc->vcpu_count, err)) < 0 ||
+        (ret = fill_smbios(pc, below, above, err)) < 0 || (ret = fill_acpi(pc, err)) < 0)
         return ret;
     if (!pc->config->kernel)
         return 0;

@@ -577,9 +577,14 @@ static void test_links_follow_their_registers(void **state)
 static void test_power_off_is_there_and_suspend_is_not(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"\\_S5 returned", "Contains 4 Elements",
-                                        "\\_S3 failed with status AE_NOT_FOUND", NULL};
-    check_evaluation("execute \\_S5; execute \\_S3", texts);
+    static const char *const texts[] = {"\\_S5 returned",
+                                        "Contains 4 Elements",
+                                        "= 0000000000000000",
+                                        "\\_S4 returned",
+                                        "= 0000000000000002",
+                                        "\\_S3 failed with status AE_NOT_FOUND",
+                                        NULL};
+    check_evaluation("execute \\_S5; execute \\_S4; execute \\_S3", texts);
 }
 
 int main(void)
