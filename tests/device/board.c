@@ -330,6 +330,21 @@ static void scribble_packet(struct scribbler *s)
         move_data(s, 0x170);
 }
 
+/* Commands to the keyboard controller, the keyboard and, behind 0xd4, the mouse. */
+static void scribble_keyboard(struct scribbler *s)
+{
+    s->doing = "the keyboard controller";
+    for (unsigned i = (unsigned)below(s, 8); i > 0; i--) {
+        if (one_in(s, 2))
+            out(s, 0x64, 0xd4, 1);
+        out(s, 0x60, one_in(s, 3) ? some_value(s) : 0xe0 + below(s, 32), 1);
+        if (one_in(s, 2))
+            in(s, 0x60, 1);
+    }
+    if (one_in(s, 8))
+        out(s, 0x64, one_in(s, 2) ? 0x60 : some_value(s), 1);
+}
+
 /* A descriptor at `at`, its numbers big-endian. */
 static void put_fw_cfg_descriptor(struct scribbler *s, gpa_t at)
 {
@@ -411,9 +426,17 @@ static void scribble_time(struct scribbler *s)
 static void scribble_processor(struct scribbler *s)
 {
     s->doing = "a processor";
+    static const uint64_t apic_bases[] = {0xfee00800, 0xfee00900, 0xfee00c00, 0xfee00d00, 0};
     struct vcpu_world *world = &s->board->world;
     int n = (int)below(s, BOARD_CPUS);
-    uint64_t value;
+    uint64_t value = some_value(s);
+    uint32_t msr = 0x800 + (uint32_t)below(s, 0x40);
+    if (one_in(s, 16)) {
+        msr = 0x1b;
+        value = one_in(s, 2) ? apic_bases[below(s, ARRAY_LEN(apic_bases))] : value;
+    } else if (one_in(s, 16)) {
+        msr = 0x6e0;
+    }
     switch (below(s, 5)) {
     case 0:
         if (world->cr8_write)
@@ -423,13 +446,11 @@ static void scribble_processor(struct scribbler *s)
         break;
     case 1:
         if (world->apic_msr_write)
-            world->apic_msr_write(world->board, n,
-                                  one_in(s, 8) ? 0x1b : 0x800 + (uint32_t)below(s, 0x100),
-                                  some_value(s));
+            world->apic_msr_write(world->board, n, msr, value);
         break;
     case 2:
         if (world->apic_msr_read)
-            world->apic_msr_read(world->board, n, 0x800 + (uint32_t)below(s, 0x100), &value);
+            world->apic_msr_read(world->board, n, msr, &value);
         break;
     case 3:
         if (world->ferr)
@@ -652,6 +673,8 @@ static void scribble(struct scribbler *s)
         scribble_ata(s);
     else if (what < 955)
         scribble_packet(s);
+    else if (what < 960)
+        scribble_keyboard(s);
     else
         scribble_rarely(s);
     if (s->board->reset_wanted && one_in(s, 100))
