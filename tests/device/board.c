@@ -345,6 +345,29 @@ static void scribble_keyboard(struct scribbler *s)
         out(s, 0x64, one_in(s, 2) ? 0x60 : some_value(s), 1);
 }
 
+/* The APICs as operating systems program them, with odd modes and periods. */
+static void scribble_apics(struct scribbler *s)
+{
+    static const uint16_t registers[] = {0x80,  0xb0,  0xd0,  0xe0,  0xf0,  0x280,
+                                         0x310, 0x320, 0x330, 0x340, 0x350, 0x360,
+                                         0x370, 0x380, 0x390, 0x3e0, 0x300, 0x300};
+    struct mem *mem = s->board->mem;
+    s->doing = "the APICs";
+    s->accesses += 4;
+    gpa_t lapic = 0xfee00000, ioapic = 0xfec00000;
+    if (one_in(s, 2))
+        mem_store(mem, lapic + 0xf0, 0x1ff, 4);
+    unsigned reg = registers[below(s, ARRAY_LEN(registers))];
+    uint64_t value = below(s, 0x100) | below(s, 8) << 8 | (some_value(s) & 0x3ff << 12);
+    mem_store(mem, lapic + reg, one_in(s, 4) ? some_value(s) : value, 4);
+    if (one_in(s, 4)) { /* the timer: periodic or not, short or long */
+        mem_store(mem, lapic + 0x320, below(s, 0x100) | below(s, 3) << 17, 4);
+        mem_store(mem, lapic + 0x380, 1ull << below(s, 33), 4);
+    }
+    mem_store(mem, ioapic, below(s, 0x40), 4);
+    mem_store(mem, ioapic + 0x10, one_in(s, 4) ? some_value(s) : value, 4);
+}
+
 /* A descriptor at `at`, its numbers big-endian. */
 static void put_fw_cfg_descriptor(struct scribbler *s, gpa_t at)
 {
@@ -675,6 +698,8 @@ static void scribble(struct scribbler *s)
         scribble_packet(s);
     else if (what < 960)
         scribble_keyboard(s);
+    else if (what < 970)
+        scribble_apics(s);
     else
         scribble_rarely(s);
     if (s->board->reset_wanted && one_in(s, 100))
