@@ -2,8 +2,6 @@
 #include "cpu/vcpu.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "cpu/model.h"
@@ -146,76 +144,4 @@ bool cpu_has_work(const struct vcpu *cpu)
     if (request & VCPU_REQ_NMI && !cpu->nmi_blocked)
         return true;
     return (request & (VCPU_REQ_SMI | VCPU_REQ_INIT | VCPU_REQ_KICK)) || !cpu->halted;
-}
-
-/* Text that grows, for cpu_describe. */
-struct text {
-    char *at, *end;
-};
-
-__attribute__((format(printf, 2, 3))) static void text_add(struct text *text, const char *format,
-                                                           ...)
-{
-    va_list args;
-    va_start(args, format);
-    int n = vsnprintf(text->at, (size_t)(text->end - text->at), format, args);
-    va_end(args);
-    if (n > 0)
-        text->at += n < text->end - text->at ? n : text->end - text->at - 1;
-}
-
-static void describe_segments(const struct vcpu *cpu, struct text *text, int width)
-{
-    static const char names[SEG_COUNT][4] = {"ES ", "CS ", "SS ", "DS ",
-                                             "FS ", "GS ", "LDT", "TR "};
-    for (int i = 0; i < SEG_COUNT; i++) {
-        const struct segment *seg = &cpu->seg[i];
-        text_add(text, "%s=%04x %0*llx %08x %08x\n", names[i], seg->selector, width,
-                 (unsigned long long)seg->base, seg->limit, (seg->access & 0xf0ff) << 8);
-    }
-    text_add(text, "GDT=     %0*llx %08x\n", width, (unsigned long long)cpu->gdtr.base,
-             cpu->gdtr.limit);
-    text_add(text, "IDT=     %0*llx %08x\n", width, (unsigned long long)cpu->idtr.base,
-             cpu->idtr.limit);
-}
-
-char *cpu_describe(const struct vcpu *cpu)
-{
-    enum { ROOM = 8192 };
-    char *out = malloc(ROOM);
-    if (!out)
-        return NULL;
-    struct text text = {out, out + ROOM};
-    bool wide = cpu->efer & EFER_LMA;
-    int width = wide ? 16 : 8;
-    uint64_t mask = wide ? ~0ull : 0xffffffffull;
-    static const char names[16][4] = {"AX", "BX", "CX", "DX", "SI", "DI", "BP", "SP",
-                                      "8 ", "9 ", "10", "11", "12", "13", "14", "15"};
-    static const uint8_t order[16] = {RAX, RBX, RCX, RDX, RSI, RDI, RBP, RSP,
-                                      8,   9,   10,  11,  12,  13,  14,  15};
-    for (int i = 0; i < (wide ? 16 : 8); i++)
-        text_add(&text, "%c%s=%0*llx%c", wide ? 'R' : 'E', names[i], width,
-                 (unsigned long long)(cpu->gpr[order[i]] & mask), i % 4 == 3 ? '\n' : ' ');
-    uint64_t flags = cpu_rflags(cpu);
-    text_add(&text, "%cIP=%0*llx %cFL=%08llx [%c%c%c%c%c%c%c] CPL=%d II=%d A20=%d SMM=%d HLT=%d\n",
-             wide ? 'R' : 'E', width, (unsigned long long)(cpu->rip & mask), wide ? 'R' : 'E',
-             (unsigned long long)flags, flags & FLAG_DF ? 'D' : '-', flags & FLAG_OF ? 'O' : '-',
-             flags & FLAG_SF ? 'S' : '-', flags & FLAG_ZF ? 'Z' : '-', flags & FLAG_AF ? 'A' : '-',
-             flags & FLAG_PF ? 'P' : '-', flags & FLAG_CF ? 'C' : '-', cpu->cpl, cpu->shadow != 0,
-             (atomic_load(&cpu->world->a20_mask) >> 20 & 1) != 0, cpu->in_smm, cpu->halted);
-    describe_segments(cpu, &text, width);
-    text_add(&text, "CR0=%08llx CR2=%0*llx CR3=%0*llx CR4=%08llx\n", (unsigned long long)cpu->cr0,
-             width, (unsigned long long)cpu->cr2, width, (unsigned long long)cpu->cr3,
-             (unsigned long long)cpu->cr4);
-    for (int i = 0; i < 4; i++)
-        text_add(&text, "DR%d=%016llx%c", i, (unsigned long long)cpu->dr[i], i == 3 ? '\n' : ' ');
-    text_add(&text, "DR6=%016llx DR7=%016llx\nEFER=%016llx\n", (unsigned long long)cpu->dr[6],
-             (unsigned long long)cpu->dr[7], (unsigned long long)cpu->efer);
-    text_add(&text, "FCW=%04x FSW=%04x [ST=%d] FTW=%04x MXCSR=%08x\n", cpu->fpu.fcw, cpu->fpu.fsw,
-             cpu->fpu.fsw >> 11 & 7, cpu->fpu.ftw, cpu->fpu.mxcsr);
-    for (int i = 0; i < (wide ? 16 : 8); i++)
-        text_add(&text, "XMM%02d=%016llx%016llx%c", i,
-                 (unsigned long long)load_le64(cpu->fpu.zmm[i] + 8),
-                 (unsigned long long)load_le64(cpu->fpu.zmm[i]), i % 2 ? '\n' : ' ');
-    return out;
 }
