@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -492,4 +493,66 @@ bool mem_dirty_fetch(struct mem *mem, struct ram *ram, enum ram_flag flag, uint6
         if (l->dirty_cleared)
             l->dirty_cleared(l->opaque);
     return true;
+}
+
+static int compare_regions(const void *a, const void *b)
+{
+    const struct mem_region *x = *(const struct mem_region *const *)a;
+    const struct mem_region *y = *(const struct mem_region *const *)b;
+    if (x->base != y->base)
+        return x->base < y->base ? -1 : 1;
+    return (x->priority < y->priority) - (x->priority > y->priority);
+}
+
+static void describe_range(FILE *out, const struct mem_region *region, gpa_t first, gpa_t last,
+                           uint64_t offset)
+{
+    static const char *const kinds[] = {"ram", "rom", "i/o"};
+    fprintf(out, "    %016llx-%016llx (prio %d, %s): %s", (unsigned long long)first,
+            (unsigned long long)last, region->priority, kinds[region->kind],
+            region->name ? region->name : "?");
+    if (offset)
+        fprintf(out, " @%016llx", (unsigned long long)offset);
+    fputc('\n', out);
+}
+
+static void describe_regions(FILE *out, const struct mem *mem)
+{
+    size_t count = 0;
+    for (const struct mem_region *region = mem->regions; region; region = region->next)
+        count += region->enabled && region->size;
+    const struct mem_region **sorted = malloc((count + 1) * sizeof(*sorted));
+    if (!sorted)
+        return;
+    count = 0;
+    for (const struct mem_region *region = mem->regions; region; region = region->next)
+        if (region->enabled && region->size)
+            sorted[count++] = region;
+    qsort(sorted, count, sizeof(*sorted), compare_regions);
+    for (size_t i = 0; i < count; i++)
+        describe_range(out, sorted[i], sorted[i]->base, last_of(sorted[i]),
+                       sorted[i]->kind == MEM_IO ? 0 : sorted[i]->ram_offset);
+    free(sorted);
+}
+
+char *mem_describe(const struct mem *mem, bool flat)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return NULL;
+    fprintf(out, "address-space: memory\n  %016llx-%016llx (prio 0, i/o): system\n", 0ull, ~0ull);
+    if (!flat)
+        describe_regions(out, mem);
+    for (size_t i = 0; flat && i < mem->view->count; i++) {
+        const struct mem_range *range = &mem->view->ranges[i];
+        if (range->region)
+            describe_range(out, range->region, range->first, range->last,
+                           range->kind == MEM_IO ? range->io_offset : range->ram_offset);
+    }
+    if (fclose(out) == 0)
+        return text;
+    free(text);
+    return NULL;
 }

@@ -128,4 +128,8 @@ bool mem_write_rom(struct mem *mem, gpa_t gpa, const void *from, uint64_t length
 bool mem_dirty_fetch(struct mem *mem, struct ram *ram, enum ram_flag flag, uint64_t first,
                      uint64_t count, uint64_t *bitmap);
 
+/* For `info mtree`: the enabled regions in order of address, or with `flat` who answers where. The
+ * caller frees; NULL when memory is out. */
+char *mem_describe(const struct mem *mem, bool flat);
+
 #endif

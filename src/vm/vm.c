@@ -392,6 +392,20 @@ struct chardev *vm_monitor_chardev(struct vm *vm)
     return vm->chardevs->monitor;
 }
 
+void vm_each_chardev(struct vm *vm, void (*fn)(void *opaque, struct chardev *chardev), void *opaque)
+{
+    const struct vm_chardevs *chardevs = vm->chardevs;
+    for (size_t i = 0; i < chardevs->named_count; i++)
+        fn(opaque, chardevs->named[i].chardev);
+    for (int i = 0; i < SERIALS; i++)
+        if (chardevs->serial_owned[i])
+            fn(opaque, chardevs->serials[i]);
+    if (chardevs->debugcon_owned)
+        fn(opaque, chardevs->debugcon);
+    if (chardevs->monitor_owned)
+        fn(opaque, chardevs->monitor);
+}
+
 static int build_processors(struct vm *vm, const struct engine_type *engine, struct error *err)
 {
     const struct config *config = vm->config;

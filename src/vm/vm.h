@@ -66,6 +66,9 @@ void vm_quit(struct vm *vm, int exit_code);
 struct chardev *vm_chardev(struct vm *vm, const char *id);
 /* A chardev of the configuration for -monitor, or NULL. */
 struct chardev *vm_monitor_chardev(struct vm *vm);
+/* Every chardev once: those of -chardev, then what -serial, -debugcon and -monitor made. */
+void vm_each_chardev(struct vm *vm, void (*fn)(void *opaque, struct chardev *chardev),
+                     void *opaque);
 
 /* Stops the vCPUs for a look at their registers and lets them go again: for monitors. Must be
  * paired; nests. The lock is let go for a moment inside vm_freeze. */
