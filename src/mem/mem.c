@@ -484,6 +484,40 @@ void mem_store(struct mem *mem, gpa_t gpa, uint64_t value, unsigned size)
     written(mem, range, gpa, size);
 }
 
+/* Tells the engines of a page of ram at each address that shows it. */
+static void code_written(struct mem *mem, const struct ram *ram, uint64_t offset, uint64_t length)
+{
+    /* A listener may cause a change of the map. */
+    struct mem_view *view = mem_view_ref(mem);
+    for (size_t i = 0; i < view->count; i++) {
+        const struct mem_range *range = &view->ranges[i];
+        if (range->kind == MEM_IO || range->ram != ram)
+            continue;
+        uint64_t from = max_u64(offset, range->ram_offset);
+        uint64_t to =
+            min_u64(offset + length - 1, range->ram_offset + (range->last - range->first));
+        for (struct mem_listener *l = mem->listeners; l && from <= to; l = l->next)
+            if (l->code_written)
+                l->code_written(l->opaque, range->first + (from - range->ram_offset),
+                                to - from + 1);
+    }
+    mem_view_unref(view);
+}
+
+void mem_ram_written(struct mem *mem, struct ram *ram, uint64_t offset, uint64_t length)
+{
+    atomic_thread_fence(memory_order_seq_cst); /* as in written() */
+    while (length) {
+        uint64_t page = offset >> PAGE_SHIFT;
+        uint64_t n = min_u64(length, PAGE_SIZE - (offset & (PAGE_SIZE - 1)));
+        ram_set_flags(ram, page, RAM_DIRTY_ALL);
+        if (ram_get_flags(ram, page) & RAM_CODE)
+            code_written(mem, ram, offset, n);
+        offset += n;
+        length -= n;
+    }
+}
+
 bool mem_dirty_fetch(struct mem *mem, struct ram *ram, enum ram_flag flag, uint64_t first,
                      uint64_t count, uint64_t *bitmap)
 {

@@ -123,6 +123,10 @@ bool mem_write(struct mem *mem, gpa_t gpa, const void *from, uint64_t length);
 /* As mem_write, but into ROM too: for loading firmware and resetting it. */
 bool mem_write_rom(struct mem *mem, gpa_t gpa, const void *from, uint64_t length);
 
+/* A device wrote [offset, offset+length) of a RAM it owns through host addresses: marks pages dirty
+ * and tells engines about code, wherever the map shows it. The range must lie inside. */
+void mem_ram_written(struct mem *mem, struct ram *ram, uint64_t offset, uint64_t length);
+
 /* For a device that owns video memory: which of its pages were written since last asked. bitmap
  * has (count+63)/64 words, all of them overwritten. True if any. */
 bool mem_dirty_fetch(struct mem *mem, struct ram *ram, enum ram_flag flag, uint64_t first,

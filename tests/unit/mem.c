@@ -381,6 +381,39 @@ static void writes_are_dirty_and_code_is_told(void **state)
     assert_int_equal(ram_get_flags(ram, 6), 0);
 }
 
+/* A device that owns a RAM writes to it; the engine hears of every address that shows it. */
+static void code_in_video_memory_is_told_at_each_address(void **state)
+{
+    (void)state;
+    struct mem_region alias = {.name = "alias",
+                               .kind = MEM_RAM,
+                               .enabled = true,
+                               .base = 0x40000,
+                               .size = 0x1800,
+                               .ram = ram,
+                               .ram_offset = 0x2800};
+    uint64_t bitmap[1];
+    mem_add(mem, &alias);
+    ram_fetch_flag(ram, RAM_DIRTY_DISPLAY, 0, 16, bitmap);
+    mem_ram_written(mem, ram, 0x1ffe, 4);
+    assert_int_equal(codes, 0);
+    assert_true(ram_fetch_flag(ram, RAM_DIRTY_DISPLAY, 0, 16, bitmap));
+    assert_int_equal(bitmap[0], 6);
+    ram_set_flags(ram, 2, RAM_CODE);
+    mem_ram_written(mem, ram, 0x27f0, 0x20); /* half of it is in the alias */
+    assert_int_equal(codes, 2);
+    assert_int_equal(code_at[0], 0x27f0);
+    assert_int_equal(code_length[0], 0x20);
+    assert_int_equal(code_at[1], 0x40000);
+    assert_int_equal(code_length[1], 0x10);
+    mem_ram_written(mem, ram, 0x2000, 4); /* none of it */
+    assert_int_equal(codes, 3);
+    assert_int_equal(code_at[2], 0x2000);
+    mem_ram_written(mem, ram, 0x1000, 0); /* nothing */
+    assert_int_equal(codes, 3);
+    mem_remove(mem, &alias);
+}
+
 static void devices_cannot_chase_each_other(void **state)
 {
     (void)state;
@@ -467,6 +500,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(rom_drops_writes_but_can_be_loaded, setup, teardown),
         cmocka_unit_test_setup_teardown(device_access_crosses_everything, setup, teardown),
         cmocka_unit_test_setup_teardown(writes_are_dirty_and_code_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(code_in_video_memory_is_told_at_each_address, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(devices_cannot_chase_each_other, setup, teardown),
         cmocka_unit_test(random_maps_follow_the_rule),
     };
