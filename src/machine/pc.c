@@ -15,11 +15,13 @@
 #include "base/log.h"
 #include "bus/pci.h"
 #include "cpu/clock.h"
+#include "device/acpi_pm.h"
 #include "device/debug_exit.h"
 #include "device/debugcon.h"
 #include "device/dma.h"
 #include "device/ferr.h"
 #include "device/fw_cfg.h"
+#include "device/hpet.h"
 #include "device/i440fx.h"
 #include "device/i8042.h"
 #include "device/ide.h"
@@ -38,11 +40,13 @@
 #include "machine/fw_items.h"
 #include "machine/smbios.h"
 
-/* An ISA interrupt line is driven from two sides: by an ISA chip and by the PIIX3's PCI routing. */
-enum { SERIALS = 4, IRQ_LINES = 16, IRQ_FROM_PCI = 16 };
+/* An interrupt line is driven from two sides: by an ISA chip, and by the PIIX3's PCI routing or,
+ * lines 0 and 8, the HPET. */
+enum { SERIALS = 4, IRQ_LINES = 16, IRQ_SECOND = 16 };
 
 #define HOLE_START GIB(3)
 #define LOW_RAM    KIB(640)
+#define PM_BASE    0x600 /* where SeaBIOS puts the power management ports */
 
 struct pc {
     struct machine machine; /* first */
@@ -58,7 +62,9 @@ struct pc {
     struct firmware firmware;
 
     struct irq isa_irq[IRQ_LINES], pci_irq[IRQ_LINES];
-    uint32_t irq_levels; /* bit n: ISA line n, bit IRQ_FROM_PCI + n: the same line from PCI */
+    uint32_t irq_levels; /* bit n: line n from the ISA chip, bit IRQ_SECOND + n: the other side */
+    uint32_t hpet_pins;  /* of the I/O APIC, as the HPET drives them */
+    bool hpet_legacy;    /* lines 0 and 8 are the HPET's alone */
     uint64_t tsc_khz;    /* 0: not asked for yet */
     bool a20_keyboard, a20_port92;
 
@@ -70,6 +76,8 @@ struct pc {
     struct lapic lapic;
     struct ioapic ioapic;
     struct ferr ferr;
+    struct hpet hpet;
+    struct acpi_pm pm;
     struct pit pit;
     struct pcspk pcspk;
     struct rtc rtc;
@@ -172,21 +180,54 @@ static void cpu_ferr(void *opaque, bool level)
     ferr_set(&pc->ferr, level);
 }
 
-/* A line goes to both kinds of controller; the guest uses one and masks the other. Line 0 is the
- * I/O APIC's pin 2, as on every PC with ACPI. */
-static void drive_irq(struct pc *pc, int n)
+static bool line_level(const struct pc *pc, int n)
 {
-    bool level = pc->irq_levels & (1u << n | 1u << (IRQ_FROM_PCI + n));
-    pic_set_irq(&pc->pic, n, level);
-    ioapic_set_irq(&pc->ioapic, n == 0 ? 2 : n, level);
+    uint32_t levels = pc->irq_levels;
+    if (pc->hpet_legacy)
+        levels &= ~(1u << 0 | 1u << 8);
+    return levels & (1u << n | 1u << (IRQ_SECOND + n));
 }
 
-static void isa_irq(void *opaque, int n, bool level)
+/* Line 0 is the I/O APIC's pin 2, as on every PC with ACPI. */
+static void drive_pin(struct pc *pc, int pin)
+{
+    bool level = pc->hpet_pins >> pin & 1;
+    if (pin == 2)
+        level |= line_level(pc, 0);
+    else if (pin < IRQ_LINES)
+        level |= line_level(pc, pin);
+    ioapic_set_irq(&pc->ioapic, pin, level);
+}
+
+/* A line goes to both kinds of controller; the guest uses one and masks the other. */
+static void drive_line(struct pc *pc, int n)
+{
+    pic_set_irq(&pc->pic, n, line_level(pc, n));
+    drive_pin(pc, n == 0 ? 2 : n);
+}
+
+static void irq_line(void *opaque, int n, bool level)
 {
     struct pc *pc = opaque;
     uint32_t bit = 1u << n;
     pc->irq_levels = level ? pc->irq_levels | bit : pc->irq_levels & ~bit;
-    drive_irq(pc, n % IRQ_LINES);
+    drive_line(pc, n % IRQ_LINES);
+}
+
+static void hpet_pin(void *opaque, int n, bool level)
+{
+    struct pc *pc = opaque;
+    uint32_t bit = 1u << n;
+    pc->hpet_pins = level ? pc->hpet_pins | bit : pc->hpet_pins & ~bit;
+    drive_pin(pc, n);
+}
+
+static void hpet_legacy(void *opaque, bool on)
+{
+    struct pc *pc = opaque;
+    pc->hpet_legacy = on;
+    drive_line(pc, 0);
+    drive_line(pc, 8);
 }
 
 static void set_a20(struct pc *pc)
@@ -297,6 +338,16 @@ static void build_apic(struct pc *pc, const struct machine_parts *parts)
     world->ferr = cpu_ferr;
 }
 
+static void build_hpet(struct pc *pc)
+{
+    struct hpet_wires wires = {
+        .irq0 = pc->pci_irq[0], .irq8 = pc->pci_irq[8], .legacy = hpet_legacy, .opaque = pc};
+    for (int i = 0; i < HPET_PINS; i++)
+        wires.pin[i] = (struct irq){hpet_pin, pc, i};
+    hpet_init(&pc->hpet, pc->mem, pc->timers, &wires);
+    add(pc, &pc->hpet.device);
+}
+
 static int build_isa(struct pc *pc, const struct machine_parts *parts, struct error *err)
 {
     struct pio *pio = parts->pio;
@@ -384,6 +435,13 @@ static int build_pci(struct pc *pc, const struct machine_parts *parts, struct er
             ide_attach_disk(&pc->ide, i, parts->drives[i]);
     }
     add(pc, &pc->ide.pci.device);
+    if (!pc->config->acpi)
+        return 0;
+    const struct acpi_pm_host host = {.shutdown = pc->host.shutdown, .opaque = pc->host.opaque};
+    ret = acpi_pm_init(&pc->pm, &pc->bus, PCI_DEVFN(1, 3), pc->timers, pc->isa_irq[9], &host);
+    if ((ret = check(ret, "power management", err)) < 0)
+        return ret;
+    add(pc, &pc->pm.pci.device);
     return 0;
 }
 
@@ -478,17 +536,17 @@ static int fill_smbios(struct pc *pc, uint64_t below, uint64_t above, struct err
     return smbios_tables_add(&pc->fw_cfg, &board, err);
 }
 
-/* What is really there: ACPI without its power management function would be no use to a guest. */
 static int fill_acpi(struct pc *pc, struct error *err)
 {
-    if (!pc->config->acpi || !pc->bus.devices[PCI_DEVFN(1, 3)])
+    if (!pc->config->acpi)
         return 0;
     struct acpi_board board = {
         .cpus = pc->vcpu_count,
         .apic = true,
-        .vga = pc->config->vga != VGA_NONE,
-        .pm_base = 0x600, /* where SeaBIOS puts it */
-        .gpe_base = 0xafe0,
+        .hpet = pc->config->hpet,
+        .vga = pc->machine.display.draw != NULL,
+        .pm_base = PM_BASE,
+        .gpe_base = ACPI_PM_GPE_BASE,
         .pci32 = {HOLE_START, IOAPIC_BASE - 1},
     };
     for (unsigned i = 0; i < pc->vcpu_count && i < ACPI_CPUS_MAX; i++)
@@ -540,6 +598,13 @@ static void pc_reset(struct machine *machine)
         cpu_reset(pc->vcpus[i]);
 }
 
+static void pc_power_button(struct machine *machine)
+{
+    struct pc *pc = CONTAINER_OF(machine, struct pc, machine);
+    if (pc->config->acpi)
+        acpi_pm_power_button(&pc->pm);
+}
+
 static char *pc_describe_irqs(struct machine *machine)
 {
     struct pc *pc = CONTAINER_OF(machine, struct pc, machine);
@@ -563,8 +628,11 @@ static int pc_create(struct machine **machine, const struct machine_parts *parts
     struct pc *pc = calloc(1, sizeof(*pc));
     if (!pc)
         return error_set(err, ENOMEM, "out of memory");
-    pc->machine = (struct machine){
-        .name = "pc", .reset = pc_reset, .describe_irqs = pc_describe_irqs, .destroy = pc_destroy};
+    pc->machine = (struct machine){.name = "pc",
+                                   .reset = pc_reset,
+                                   .power_button = pc_power_button,
+                                   .describe_irqs = pc_describe_irqs,
+                                   .destroy = pc_destroy};
     pc->config = parts->config;
     pc->host = parts->host;
     pc->vcpus = parts->vcpus;
@@ -573,13 +641,15 @@ static int pc_create(struct machine **machine, const struct machine_parts *parts
     pc->mem = parts->mem;
     pc->timers = parts->timers;
     for (int i = 0; i < IRQ_LINES; i++) {
-        pc->isa_irq[i] = (struct irq){isa_irq, pc, i};
-        pc->pci_irq[i] = (struct irq){isa_irq, pc, IRQ_FROM_PCI + i};
+        pc->isa_irq[i] = (struct irq){irq_line, pc, i};
+        pc->pci_irq[i] = (struct irq){irq_line, pc, IRQ_SECOND + i};
     }
 
     int ret;
     mem_begin(pc->mem);
     build_apic(pc, parts);
+    if (pc->config->hpet)
+        build_hpet(pc);
     if ((ret = build_memory(pc, parts, err)) == 0 && (ret = build_isa(pc, parts, err)) == 0 &&
         (ret = build_pci(pc, parts, err)) == 0 && (ret = fill_fw_cfg(pc, parts, err)) == 0) {
         fill_cmos(pc);
