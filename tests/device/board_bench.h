@@ -25,6 +25,7 @@
 #include "chardev/chardev.h"
 #include "config/config.h"
 #include "cpu/model.h"
+#include "device/ide.h"
 #include "event/loop.h"
 #include "machine/machine.h"
 #include "mem/mem.h"
@@ -293,6 +294,15 @@ static inline struct device *board_device(struct board *board, const char *name)
         device = device->next;
     assert_non_null(device);
     return device;
+}
+
+static inline bool board_busy(struct board *board)
+{
+    const struct ide *ide = (struct ide *)board_device(board, "piix3-ide");
+    for (int i = 0; i < 4; i++)
+        if (ide->channels[i / 2].drives[i % 2].io_active)
+            return true;
+    return false;
 }
 
 static inline void board_add_run(void *opaque, uint16_t first, uint32_t count, const char *name)
