@@ -1,24 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Surfaces and pictures of them. A picture is written to a file of its own beside the wanted one
- * and takes its name when it is complete, so that nobody sees half of one.
+ * Surfaces and pictures of them.
  */
 #include "display/surface.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <png.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
 
-enum { SURFACE_MAX = 16384, NAME_TRIES = 100 };
+enum { SURFACE_MAX = 16384 };
 
 int surface_resize(struct surface *surface, unsigned width, unsigned height)
 {
@@ -110,13 +107,15 @@ static int write_png(const struct surface *surface, FILE *file, uint8_t *row)
     return 0;
 }
 
-/* Writes and closes the file. */
+/* The stream has a descriptor of its own, so that the file's stays its maker's. */
 static int write_picture(const struct surface *surface, int fd, enum picture_format format)
 {
-    FILE *file = fdopen(fd, "wb");
+    int own = dup(fd);
+    FILE *file = own < 0 ? NULL : fdopen(own, "wb");
     if (!file) {
         int why = errno;
-        close(fd);
+        if (own >= 0)
+            close(own);
         return why;
     }
     uint8_t *row = malloc(3 * (size_t)surface->width);
@@ -129,40 +128,6 @@ static int write_picture(const struct surface *surface, int fd, enum picture_for
     return why;
 }
 
-/* A new file beside path; its name is written to temporary. */
-static int open_beside(const char *path, char *temporary, size_t room)
-{
-    for (int i = 0; i < NAME_TRIES; i++) {
-        int length = snprintf(temporary, room, "%s.%d-%d.tmp", path, (int)getpid(), i);
-        if (length < 0 || (size_t)length >= room) {
-            errno = ENAMETOOLONG;
-            return -1;
-        }
-        int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (fd >= 0 || errno != EEXIST)
-            return fd;
-    }
-    return -1;
-}
-
-static int save_at(const struct surface *surface, const char *path, const struct stat *old,
-                   enum picture_format format, struct error *err)
-{
-    char temporary[PATH_MAX];
-    int fd = open_beside(path, temporary, sizeof(temporary));
-    if (fd < 0)
-        return error_set(err, errno, "cannot create the picture %s: %s", path, strerror(errno));
-    if (old) /* who may read it stays as it was; where that cannot be kept the umask decides */
-        (void)!fchmod(fd, old->st_mode & 0777);
-    int why = write_picture(surface, fd, format);
-    if (!why && rename(temporary, path) < 0)
-        why = errno;
-    if (!why)
-        return 0;
-    unlink(temporary);
-    return error_set(err, why, "cannot write the picture %s: %s", path, strerror(why));
-}
-
 int surface_save(const struct surface *surface, const char *path, enum picture_format format,
                  struct error *err)
 {
@@ -171,16 +136,9 @@ int surface_save(const struct surface *surface, const char *path, enum picture_f
                          "cannot write the picture %s: the screen has no size yet; try again when "
                          "the guest has set a mode",
                          path);
-    struct stat old;
-    bool exists = stat(path, &old) == 0;
-    /* Taking the name of a device, a FIFO or a directory would do away with it. */
-    if (exists && !S_ISREG(old.st_mode))
-        return error_set(err, S_ISDIR(old.st_mode) ? EISDIR : EINVAL,
-                         "cannot write the picture %s: it is there and not a regular file; name "
-                         "another",
-                         path);
-    char *target = exists ? realpath(path, NULL) : NULL; /* a link goes on pointing at it */
-    int ret = save_at(surface, target ? target : path, exists ? &old : NULL, format, err);
-    free(target);
-    return ret;
+    struct new_file file;
+    int ret = new_file_open(&file, "the picture", path, err);
+    if (ret < 0)
+        return ret;
+    return new_file_close(&file, -write_picture(surface, file.fd, format), err);
 }
