@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "device/fw_cfg.h"
+#include "device/hpet.h"
 #include "device/ioapic.h"
 #include "device/lapic.h"
 #include "machine/acpi_internal.h"
@@ -67,9 +68,6 @@ enum {
     MADT_LOCAL_NMI = 4,
     ACTIVE_HIGH_LEVEL = 0x0d,
     ALL_CPUS = 0xff,
-
-    /* Revision 1, three timers, 64 bits, legacy replacement, Intel: as in its capabilities */
-    HPET_ID = (int)0x8086a201,
 };
 
 struct build {
@@ -290,8 +288,8 @@ static size_t add_hpet(struct build *build)
 {
     struct blob *b = &build->tables;
     size_t start = begin_table(build, "HPET", 1);
-    blob_add_le(b, (uint32_t)HPET_ID, 4);
-    add_address(b, SPACE_MEMORY, 0, ACPI_HPET_BASE);
+    blob_add_le(b, HPET_BLOCK_ID, 4);
+    add_address(b, SPACE_MEMORY, 0, HPET_BASE);
     blob_add_le(b, 0, 1); /* number */
     blob_add_le(b, 0, 2); /* shortest period */
     blob_add_le(b, 0, 1); /* page protection */

@@ -10,7 +10,7 @@
 #include "machine/acpi.h"
 #include "machine/blob.h"
 
-enum { ACPI_SCI = 9, ACPI_HPET_BASE = 0xfed00000 };
+enum { ACPI_SCI = 9 };
 
 /* dsdt.asl, compiled during the build. */
 extern const uint8_t acpi_dsdt[];

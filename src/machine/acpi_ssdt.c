@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "bus/pci.h"
+#include "device/hpet.h"
 #include "machine/acpi_internal.h"
 
 enum {
@@ -260,8 +261,8 @@ static void add_hpet(struct blob *b)
     blob_add_le(b, 0x86, 1); /* 32-bit fixed memory */
     blob_add_le(b, 9, 2);
     blob_add_le(b, 0, 1); /* read only */
-    blob_add_le(b, ACPI_HPET_BASE, 4);
-    blob_add_le(b, 0x400, 4);
+    blob_add_le(b, HPET_BASE, 4);
+    blob_add_le(b, HPET_SIZE, 4);
     end_resources(b, t);
     end_length(b, device);
 }

@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "bus/pci.h"
 #include "device/fw_cfg.h"
+#include "device/hpet.h"
 #include "machine/acpi.h"
 
 enum { LOADER_ENTRY = 128, NAME_SIZE = 56, FILES = 2, HEADER = 36 };
@@ -337,7 +338,8 @@ static void test_hpet(void **state)
     load(&board);
     const uint8_t *hpet = find_table("HPET", 4);
     assert_int_equal(load_le32(hpet + 4), 56);
-    assert_int_equal(load_le64(hpet + 44), 0xfed00000);
+    assert_int_equal(load_le32(hpet + 36), HPET_BLOCK_ID);
+    assert_int_equal(load_le64(hpet + 44), HPET_BASE);
 }
 
 static void test_bad_boards(void **state)
