@@ -97,19 +97,16 @@ static void continued(void *opaque)
 }
 
 /* Close-on-exec of descriptor 0, which no program starts with, says that a chardev has it: the
- * mark belongs to the process, as standard input does. */
+ * mark belongs to the process, as standard input does. Where a descriptor was closed from the
+ * start, another file of ours has its number by now, with the mark too. */
 static int take(struct stdio *stdio, struct error *err)
 {
-    int flags = fcntl(STDIN_FILENO, F_GETFD);
-    if (flags < 0 || fcntl(STDOUT_FILENO, F_GETFD) < 0)
-        return error_set(err, EBADF,
-                         "stdio: standard input or output is closed; start with < /dev/null or "
-                         "> /dev/null");
-    if (flags & FD_CLOEXEC)
+    int in = fcntl(STDIN_FILENO, F_GETFD), out = fcntl(STDOUT_FILENO, F_GETFD);
+    if (in < 0 || out < 0 || (in | out) & FD_CLOEXEC)
         return error_set(err, EBUSY,
-                         "stdio is in use by another character device; to share it use -serial "
-                         "mon:stdio, or -chardev stdio,mux=on,id=ID and chardev:ID");
-    fcntl(STDIN_FILENO, F_SETFD, flags | FD_CLOEXEC);
+                         "stdio is in use by another character device (or closed); to share it "
+                         "use -serial mon:stdio, or -chardev stdio,mux=on,id=ID and chardev:ID");
+    fcntl(STDIN_FILENO, F_SETFD, in | FD_CLOEXEC);
     stdio->taken = true;
     return 0;
 }
