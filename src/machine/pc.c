@@ -34,6 +34,7 @@
 #include "device/port92.h"
 #include "device/rtc.h"
 #include "device/uart.h"
+#include "device/vga.h"
 #include "machine/acpi.h"
 #include "machine/boot.h"
 #include "machine/firmware.h"
@@ -72,6 +73,7 @@ struct pc {
     struct i440fx i440fx;
     struct piix3 piix3;
     struct ide ide;
+    struct vga vga;
     struct pic pic;
     struct lapic lapic;
     struct ioapic ioapic;
@@ -417,6 +419,23 @@ static int build_isa(struct pc *pc, const struct machine_parts *parts, struct er
     return 0;
 }
 
+static int build_vga(struct pc *pc, const struct machine_parts *parts, struct error *err)
+{
+    uint8_t *rom;
+    uint64_t size;
+    int ret = firmware_read_rom(pc->config, "vgabios-stdvga.bin", MIB(1), &rom, &size, err);
+    if (ret < 0)
+        return ret;
+    ret = vga_init(&pc->vga, &pc->bus, PCI_DEVFN(2, 0), pc->mem, parts->pio, pc->timers, rom, size,
+                   err);
+    free(rom);
+    if (ret < 0)
+        return ret;
+    pc->machine.display = pc->vga.display;
+    add(pc, &pc->vga.pci.device);
+    return 0;
+}
+
 static int build_pci(struct pc *pc, const struct machine_parts *parts, struct error *err)
 {
     pci_bus_init(&pc->bus, pc->mem, parts->pio);
@@ -435,6 +454,8 @@ static int build_pci(struct pc *pc, const struct machine_parts *parts, struct er
             ide_attach_disk(&pc->ide, i, parts->drives[i]);
     }
     add(pc, &pc->ide.pci.device);
+    if (pc->config->vga != VGA_NONE && (ret = build_vga(pc, parts, err)) < 0)
+        return ret;
     if (!pc->config->acpi)
         return 0;
     const struct acpi_pm_host host = {.shutdown = pc->host.shutdown, .opaque = pc->host.opaque};

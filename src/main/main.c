@@ -17,6 +17,7 @@
 #include "cpu/model.h"
 #include "engine/interp/interp.h"
 #include "machine/machine.h"
+#include "monitor/monitor.h"
 #include "vm/vm.h"
 
 enum { EXIT_HOST = 1, EXIT_USAGE = 2 };
@@ -163,7 +164,12 @@ static int run(const struct config *config)
     struct vm *vm;
     if (vm_create(&vm, config, engine, &err) < 0)
         return fail(&err, EXIT_HOST);
-    exit_code = vm_run(vm);
+    struct monitor *monitor = NULL;
+    if (vm_monitor_chardev(vm) && monitor_create(&monitor, vm, vm_monitor_chardev(vm), &err) < 0)
+        exit_code = fail(&err, EXIT_HOST);
+    else
+        exit_code = vm_run(vm);
+    monitor_destroy(monitor);
     vm_destroy(vm);
     return exit_code;
 }
