@@ -142,11 +142,11 @@ static int raw_lock(int fd, const char *path, bool read_only, struct error *err)
         refused = lock_refused(fd, F_OFD_SETLK, F_WRLCK, LOCK_READER, LOCK_LAST);
     if (!refused)
         return 0;
-    return error_set(
-        err, EBUSY,
-        "cannot open the image '%s': another process (or another drive of this one) %s; "
-        "end that, or open it in both with readonly=on or -snapshot",
-        path, read_only ? "writes to it" : "has it open");
+    return error_set(err, EBUSY,
+                     "cannot open the image '%s': it is in use: another process (or another drive "
+                     "of this one) %s; "
+                     "end that, or open it in both with readonly=on or -snapshot",
+                     path, read_only ? "writes to it" : "has it open");
 }
 
 static int open_file(const char *path, bool read_only, struct error *err)

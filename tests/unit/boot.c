@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include <elf.h>
-#include <glob.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -584,18 +583,15 @@ static void test_random_headers(void **state)
     assert_true(mutate(kernel, ELF_SIZE, 0x30, 5000, MIB(63)) > 10);
 }
 
-static void test_installed_kernel(void **state)
+static void test_debian_kernel(void **state)
 {
     (void)state;
-    glob_t found;
-    if (glob("/boot/vmlinuz-*", 0, NULL, &found) != 0)
-        skip();
     uint8_t *kernel = NULL;
     uint64_t size;
-    int ret = file_read("kernel", found.gl_pathv[0], GIB(1), &kernel, &size, NULL);
-    globfree(&found);
-    if (ret < 0)
+    if (file_read("kernel", "cache/vmlinuz", GIB(1), &kernel, &size, NULL) < 0) {
+        print_message("no cache/vmlinuz: tools/guest/make-kernel makes it\n");
         skip();
+    }
     assert_true(mutate(kernel, size, 0x264, 2000, MIB(255)) > 100);
     free(kernel);
 }
@@ -662,7 +658,7 @@ int main(void)
         cmocka_unit_test(test_multiboot),
         cmocka_unit_test(test_bad_multiboot),
         cmocka_unit_test(test_random_headers),
-        cmocka_unit_test(test_installed_kernel),
+        cmocka_unit_test(test_debian_kernel),
         cmocka_unit_test(test_firmware),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
