@@ -120,10 +120,15 @@ static void scribble_state(struct scribbler *s)
     s->doing = device->type->name;
 
     struct state_buffer was, bad;
-    save(s, device, &was);
-    save(s, device, &bad);
     size_t used = 0;
     struct error err;
+    /* Loading what was just saved may let a chip catch up with time, no more. */
+    save(s, device, &was);
+    expect(s, state_load(device->type->state, device, was.data, was.length, &used, &err) == 0);
+    expect(s, used == was.length);
+    free(was.data);
+    save(s, device, &was);
+    save(s, device, &bad);
     if (one_in(s, 4)) {
         expect(s, state_load(device->type->state, device, was.data, was.length, &used, &err) == 0);
         expect(s, used == was.length);
