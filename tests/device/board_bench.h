@@ -342,13 +342,21 @@ static inline void board_config_write(struct board *board, unsigned devfn, unsig
     pio_write(board->pio, (uint16_t)(0xcfc + (offset & 3)), value, size);
 }
 
-/* Decodes both IDE channels, the bus master at its ports, mastering on. */
-static inline void board_enable_ide(struct board *board)
+/* IDE channels decoded, the bus master at its ports; power management and SMBus at theirs; video
+ * memory and registers above RAM. */
+static inline void board_set_up(struct board *board)
 {
-    unsigned ide = 1 << 3 | 1;
+    unsigned ide = PCI_DEVFN(1, 1), pm = PCI_DEVFN(1, 3), vga = PCI_DEVFN(2, 0);
     board_config_write(board, ide, 0x40, 0x80008000, 4);
     board_config_write(board, ide, 0x20, BOARD_BUS_MASTER, 4);
     board_config_write(board, ide, 0x04, 0x05, 2);
+    board_config_write(board, pm, 0x40, 0xb000, 4);
+    board_config_write(board, pm, 0x80, 1, 1);
+    board_config_write(board, pm, 0x90, 0xb100, 4);
+    board_config_write(board, pm, 0xd2, 1, 1);
+    board_config_write(board, vga, 0x10, 0xe0000000, 4);
+    board_config_write(board, vga, 0x18, 0xfebf0000, 4);
+    board_config_write(board, vga, 0x04, 0x07, 2);
 }
 
 #endif

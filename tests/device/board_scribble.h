@@ -287,7 +287,7 @@ static inline void scribble_ata(struct scribbler *s)
     s->doing = "an ATA command";
     unsigned base = some_channel(s);
     if (one_in(s, 4))
-        board_enable_ide(s->board);
+        board_set_up(s->board);
     if (one_in(s, 2))
         start_bus_master(s, base);
     for (unsigned i = one_in(s, 2) ? 0 : 4; i < 8; i++)
@@ -308,7 +308,7 @@ static inline void scribble_packet(struct scribbler *s)
                                       0x43, 0x46, 0x4a, 0x51, 0x5a, 0xa8, 0xbb, 0xbd, 0xbe};
     s->doing = "a packet";
     if (one_in(s, 4))
-        board_enable_ide(s->board);
+        board_set_up(s->board);
     out(s, 0x176, one_in(s, 4) ? 0xb0 : 0xa0, 1);
     out(s, 0x171, one_in(s, 2), 1);
     out(s, 0x174, some_value(s), 1);
@@ -538,9 +538,7 @@ static inline void reset_machine(struct scribbler *s)
     for (int i = 0; i < BOARD_CPUS; i++)
         atomic_store(&s->board->vcpus[i]->request, 0);
     if (one_in(s, 2))
-        board_enable_ide(s->board);
-    if (one_in(s, 2))
-        board_config_write(s->board, 2 << 3, 0x04, 7, 2);
+        board_set_up(s->board);
 }
 
 /* ---- All of it ---- */
@@ -627,7 +625,7 @@ static inline void scribbler_init(struct scribbler *s, uint64_t seed)
 {
     *s = (struct scribbler){.board = board_create(), .seed = seed, .doing = "the beginning"};
     s->state = seed * 0x9e3779b97f4a7c15ull + 1;
-    board_enable_ide(s->board);
+    board_set_up(s->board);
     board_survey(s->board);
 }
 
