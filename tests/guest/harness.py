@@ -22,6 +22,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 import traceback
@@ -80,6 +81,7 @@ class Machine:
         self.open_streams = 0
         if tty:
             self.terminal, self.slave = pty.openpty()
+            self.terminal_before = termios.tcgetattr(self.slave)
             self.process = subprocess.Popen(command, stdin=self.slave, stdout=self.slave,
                                             stderr=self.slave, start_new_session=True, **options)
             self.input = self.terminal

@@ -70,7 +70,6 @@ def monitor_beside_the_shell():
 def leave_by_key():
     """Ctrl-A x leaves at any time with status 0 and the terminal is as it was."""
     machine = boot(monitor=False)
-    before = termios.tcgetattr(machine.slave)
     machine.expect("Linux version 6")
     during = termios.tcgetattr(machine.slave)
     check(not during[3] & termios.ICANON, "the terminal is not in raw mode while the guest runs")
@@ -78,7 +77,8 @@ def leave_by_key():
     machine.expect("(?i)c-a x +.*exit|C-a x|Ctrl-A x")
     machine.send("\x01x")
     check(machine.wait() == 0, "Ctrl-A x should end the process with 0")
-    check(termios.tcgetattr(machine.slave) == before, "the terminal was not put back as it was")
+    check(termios.tcgetattr(machine.slave) == machine.terminal_before,
+          "the terminal was not put back as it was")
 
 
 @test(25)
