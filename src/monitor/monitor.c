@@ -19,7 +19,8 @@ enum { READ_AT_ONCE = 4096, OUT_ROOM = 4096 };
 struct monitor {
     struct chardev *chardev;
     struct chardev_frontend frontend;
-    int handle; /* -1: attaching, which may already bring CHARDEV_OPENED */
+    int handle;
+    bool greet; /* somebody came who has not been told who we are */
     struct hmp hmp;
     struct readline readline;
     char out[OUT_ROOM]; /* said, not yet written */
@@ -28,11 +29,10 @@ struct monitor {
 
 static void flush(struct monitor *monitor)
 {
-    if (monitor->handle < 0 || !monitor->out_length)
-        return;
     size_t length = monitor->out_length;
     monitor->out_length = 0;
-    chardev_write(monitor->chardev, monitor->handle, monitor->out, length);
+    if (length)
+        chardev_write(monitor->chardev, monitor->handle, monitor->out, length);
 }
 
 /* As a terminal wants it: \n becomes \r\n. */
@@ -106,16 +106,26 @@ static void on_event(void *opaque, enum chardev_event event)
     struct monitor *monitor = opaque;
     switch (event) {
     case CHARDEV_OPENED:
-        say_text(monitor,
-                 "Trapeze " TRAPEZE_VERSION " monitor - type 'help' for more information\n");
+        monitor->greet = true;
+        break;
+    case CHARDEV_FOCUS_IN:
+        if (monitor->greet)
+            say_text(monitor,
+                     "Trapeze " TRAPEZE_VERSION " monitor - type 'help' for more information\n");
+        monitor->greet = false;
         readline_prompt(&monitor->readline);
+        flush(monitor);
+        break;
+    case CHARDEV_FOCUS_OUT: /* what was typed of a line is forgotten, as in QEMU */
+        readline_clear(&monitor->readline);
+        say_text(monitor, "\n");
         flush(monitor);
         break;
     case CHARDEV_CLOSED:
         readline_clear(&monitor->readline);
         monitor->out_length = 0;
         break;
-    default:
+    case CHARDEV_BREAK:
         break;
     }
 }
@@ -126,7 +136,6 @@ int monitor_create(struct monitor **out, struct vm *vm, struct chardev *chardev,
     if (!monitor)
         return error_set(err, ENOMEM, "out of memory");
     monitor->chardev = chardev;
-    monitor->handle = -1;
     hmp_init(&monitor->hmp, vm);
     const struct readline_user user = {say, on_line, on_complete, monitor};
     readline_init(&monitor->readline, "(qemu) ", &user);
@@ -139,7 +148,6 @@ int monitor_create(struct monitor **out, struct vm *vm, struct chardev *chardev,
                          chardev_label(chardev), strerror(-ret));
     }
     monitor->handle = ret;
-    flush(monitor);
     *out = monitor;
     return 0;
 }

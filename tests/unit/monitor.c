@@ -697,10 +697,19 @@ static void completions(void **state)
 
 /* The stream */
 
+static void happen(struct fixture *f, enum chardev_event event)
+{
+    f->chardev.count = 0;
+    f->chardev.written[0] = 0;
+    f->chardev.frontend->event(f->chardev.frontend->opaque, event);
+}
+
 static void connect_monitor(struct fixture *f)
 {
     assert_int_equal(monitor_create(&f->monitor, &f->vm, &f->chardev, NULL), 0);
-    f->chardev.frontend->event(f->chardev.frontend->opaque, CHARDEV_OPENED);
+    happen(f, CHARDEV_OPENED);
+    assert_int_equal(f->chardev.count, 0); /* not while another of a mux has the focus */
+    happen(f, CHARDEV_FOCUS_IN);
 }
 
 static void send_bytes(struct fixture *f, const char *bytes, size_t length)
@@ -739,11 +748,19 @@ static void session(void **state)
                         "stop\r\n(qemu) info status\r\nVM status: paused\r\n(qemu) ");
     /* Somebody else connects: nothing is left of the line before. */
     send_text(f, "info na");
-    f->chardev.frontend->event(f->chardev.frontend->opaque, CHARDEV_CLOSED);
-    f->chardev.count = 0;
-    f->chardev.frontend->event(f->chardev.frontend->opaque, CHARDEV_OPENED);
+    happen(f, CHARDEV_CLOSED);
+    happen(f, CHARDEV_OPENED);
+    happen(f, CHARDEV_FOCUS_IN);
     assert_memory_equal(f->chardev.written, "Trapeze ", 8);
     assert_string_equal(send_text(f, "info name\n"), "info name\r\nbox\r\n(qemu) ");
+    /* Ctrl-A c of a mux: away in the middle of a line, and back. */
+    send_text(f, "info na");
+    happen(f, CHARDEV_FOCUS_OUT);
+    assert_string_equal(f->chardev.written, "\r\n");
+    happen(f, CHARDEV_FOCUS_IN);
+    assert_string_equal(f->chardev.written, "(qemu) ");
+    assert_string_equal(send_text(f, "info status\n"),
+                        "info status\r\nVM status: paused\r\n(qemu) ");
     /* The last command: no prompt, nothing more is run. */
     f->vm.exit_code = 5;
     assert_string_equal(send_text(f, "quit\nsystem_reset\n"), "quit\r\n");
