@@ -16,6 +16,7 @@
 #include "config/config.h"
 #include "cpu/model.h"
 #include "engine/interp/interp.h"
+#include "event/loop.h"
 #include "machine/machine.h"
 #include "monitor/monitor.h"
 #include "vm/vm.h"
@@ -152,6 +153,19 @@ static int check_and_log(const struct config *config, struct error *err)
     return 0;
 }
 
+/* *monitor stays NULL when the configuration has no stream for one. */
+static int attach_monitor(struct monitor **monitor, struct vm *vm, struct error *err)
+{
+    int ret = 0;
+    *monitor = NULL;
+    loop_lock(vm->loop);
+    struct chardev *chardev = vm_monitor_chardev(vm);
+    if (chardev)
+        ret = monitor_create(monitor, vm, chardev, err);
+    loop_unlock(vm->loop);
+    return ret;
+}
+
 static int run(const struct config *config)
 {
     struct error err;
@@ -164,12 +178,14 @@ static int run(const struct config *config)
     struct vm *vm;
     if (vm_create(&vm, config, engine, &err) < 0)
         return fail(&err, EXIT_HOST);
-    struct monitor *monitor = NULL;
-    if (vm_monitor_chardev(vm) && monitor_create(&monitor, vm, vm_monitor_chardev(vm), &err) < 0)
+    struct monitor *monitor;
+    if (attach_monitor(&monitor, vm, &err) < 0)
         exit_code = fail(&err, EXIT_HOST);
     else
         exit_code = vm_run(vm);
+    loop_lock(vm->loop);
     monitor_destroy(monitor);
+    loop_unlock(vm->loop);
     vm_destroy(vm);
     return exit_code;
 }
