@@ -406,6 +406,96 @@ static void no_descriptor_for_a_client(void **state)
     assert_int_equal(count_in("log", "cannot take a connection: Too many open files"), 1);
 }
 
+/* A processor's thread writes and reads under the lock while clients come and go on the loop. */
+enum { VISITS = 150 };
+
+struct traffic {
+    struct chardev *chardev;
+    bool done;
+    uint64_t received, opened, closed;
+};
+
+static void traffic_read(void *opaque, const uint8_t *bytes, size_t length)
+{
+    (void)bytes;
+    ((struct traffic *)opaque)->received += length;
+}
+
+static size_t traffic_can_read(void *opaque)
+{
+    return ((struct traffic *)opaque)->received % 3; /* at times nothing */
+}
+
+static void traffic_event(void *opaque, enum chardev_event event)
+{
+    struct traffic *traffic = opaque;
+    traffic->opened += event == CHARDEV_OPENED;
+    traffic->closed += event == CHARDEV_CLOSED;
+}
+
+static void *be_a_processor(void *opaque)
+{
+    struct traffic *traffic = opaque;
+    bool done = false;
+    while (!done) {
+        loop_lock(bench.loop);
+        traffic->received++;
+        write_text(traffic->chardev, 0, "some output of a guest\n");
+        chardev_accept_input(traffic->chardev);
+        done = traffic->done;
+        loop_unlock(bench.loop);
+    }
+    return NULL;
+}
+
+static void *be_the_visitors(void *opaque)
+{
+    struct traffic *traffic = opaque;
+    char text[512] = "";
+    for (int i = 0; i < VISITS; i++) {
+        int fd = connect_unix("s");
+        for (int j = 0; j < i % 7; j++) {
+            while (write(fd, text, sizeof(text)) < 0 && errno == EAGAIN)
+                ;
+            while (read(fd, text, sizeof(text)) < 0 && errno == EAGAIN)
+                ;
+        }
+        close(fd);
+        loop_lock(bench.loop);
+        bool seen = traffic->closed > (uint64_t)i;
+        loop_unlock(bench.loop);
+        while (!seen) {
+            usleep(100);
+            loop_lock(bench.loop);
+            seen = traffic->closed > (uint64_t)i;
+            loop_unlock(bench.loop);
+        }
+    }
+    loop_lock(bench.loop);
+    traffic->done = true;
+    loop_unlock(bench.loop);
+    loop_quit(bench.loop);
+    return NULL;
+}
+
+static void guests_and_clients_at_once(void **state)
+{
+    (void)state;
+    struct traffic traffic = {0};
+    struct chardev_frontend frontend = {traffic_can_read, traffic_read, traffic_event, &traffic};
+    pthread_t processor, visitors;
+    traffic.chardev = open_named("socket,path=%s,server=on,wait=off", "s");
+    chardev_attach(traffic.chardev, &frontend);
+    pthread_create(&processor, NULL, be_a_processor, &traffic);
+    pthread_create(&visitors, NULL, be_the_visitors, &traffic);
+    loop_run(bench.loop);
+    pthread_join(processor, NULL);
+    pthread_join(visitors, NULL);
+    assert_int_equal(traffic.closed, VISITS);
+    assert_int_equal(traffic.opened, VISITS);
+    chardev_close(traffic.chardev);
+}
+
 /* pty */
 
 static void pty_clients_come_and_go(void **state)
@@ -460,6 +550,7 @@ int main(void)
         CASE(a_server_waits_for_its_client),
         CASE(waiting_can_be_interrupted),
         CASE(no_descriptor_for_a_client),
+        CASE(guests_and_clients_at_once),
         CASE(pty_clients_come_and_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
