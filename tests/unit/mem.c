@@ -440,6 +440,35 @@ static void devices_cannot_chase_each_other(void **state)
 }
 
 /* Random maps against the rule itself, address by address. */
+static void maps_are_described(void **state)
+{
+    (void)state;
+    struct device device = {0};
+    struct mem_region high = io_region("high", 0x4000, 0x1000, 1, &device);
+    struct mem_region off = io_region("off", 0x5000, 0x1000, 1, &device);
+    off.enabled = false;
+    mem_add(mem, &high);
+    mem_add(mem, &off);
+    static const char head[] = "address-space: memory\n"
+                               "  0000000000000000-ffffffffffffffff (prio 0, i/o): system\n";
+    char *text = mem_describe(mem, false);
+    assert_memory_equal(text, head, sizeof(head) - 1);
+    assert_string_equal(text + sizeof(head) - 1,
+                        "    0000000000000000-000000000000ffff (prio 0, ram): ram\n"
+                        "    0000000000004000-0000000000004fff (prio 1, i/o): high\n"
+                        "    0000000000020000-0000000000020fff (prio 0, rom): rom\n");
+    free(text);
+    text = mem_describe(mem, true);
+    assert_memory_equal(text, head, sizeof(head) - 1);
+    assert_string_equal(text + sizeof(head) - 1,
+                        "    0000000000000000-0000000000003fff (prio 0, ram): ram\n"
+                        "    0000000000004000-0000000000004fff (prio 1, i/o): high\n"
+                        "    0000000000005000-000000000000ffff (prio 0, ram): ram "
+                        "@0000000000005000\n"
+                        "    0000000000020000-0000000000020fff (prio 0, rom): rom\n");
+    free(text);
+}
+
 static void random_maps_follow_the_rule(void **state)
 {
     (void)state;
@@ -503,6 +532,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(code_in_video_memory_is_told_at_each_address, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(devices_cannot_chase_each_other, setup, teardown),
+        cmocka_unit_test_setup_teardown(maps_are_described, setup, teardown),
         cmocka_unit_test(random_maps_follow_the_rule),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
