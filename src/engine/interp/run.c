@@ -307,13 +307,16 @@ static int interp_create(struct engine **engine, struct mem *mem, struct error *
         ZydisMachineMode mode;
         ZydisStackWidth stack;
     } modes[3] = {
-        {ZYDIS_MACHINE_MODE_REAL_16, ZYDIS_STACK_WIDTH_16},
+        /* Real mode and 16-bit protected mode alike: what real mode lacks raises #UD as it runs. */
+        {ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16},
         {ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32},
         {ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64},
     };
     for (int i = 0; i < 3; i++) {
         ZydisDecoder *decoder = &interp->decoders[i];
         ZydisDecoderInit(decoder, modes[i].mode, modes[i].stack);
+        /* Encodings that are NOPs on processors without the extension, as ours are. */
+        ZydisDecoderEnableMode(decoder, ZYDIS_DECODER_MODE_CET, ZYAN_FALSE);
         ZydisDecoderEnableMode(decoder, ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE);
         ZydisDecoderEnableMode(decoder, ZYDIS_DECODER_MODE_CLDEMOTE, ZYAN_FALSE);
     }

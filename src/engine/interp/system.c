@@ -348,8 +348,6 @@ static const struct simple simple[] = {
     {ZYDIS_MNEMONIC_RDSEED, CPU_RDSEED, false, op_random},
     {ZYDIS_MNEMONIC_NOP, 0, false, op_nothing},
     {ZYDIS_MNEMONIC_PAUSE, 0, false, op_nothing},
-    {ZYDIS_MNEMONIC_ENDBR32, 0, false, op_nothing},
-    {ZYDIS_MNEMONIC_ENDBR64, 0, false, op_nothing},
     {ZYDIS_MNEMONIC_PREFETCH, 0, false, op_nothing},
     {ZYDIS_MNEMONIC_PREFETCHW, 0, false, op_nothing},
     {ZYDIS_MNEMONIC_PREFETCHWT1, 0, false, op_nothing},
