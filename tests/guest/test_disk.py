@@ -112,6 +112,20 @@ def image_shrinks():
     check(os.path.getsize(disk) <= size, "the image grew")
 
 
+@test(50)
+def power_button():
+    """system_powerdown is a press of the power button, which the kernel's driver sees."""
+    disk = scratch_disk()
+    machine = straight_to_shell(disk, "-hda", disk, "-snapshot")
+    check(run_line(machine, "modprobe -a button evdev") == 0, "the drivers")
+    machine.line("n=$(sed -n '/Power Button/,/^$/s/.*\\(event[0-9]*\\).*/\\1/p' /proc/bus/input/devices)")
+    machine.line("(echo 'watching' $n; od -An -v -tx1 -w24 -N24) </dev/input/$n")
+    machine.expect("watching event")
+    machine.hmp("system_powerdown")
+    machine.expect("01 00 74 00 01 00 00 00")  # EV_KEY, KEY_POWER, down
+    check(machine.quit() == 0, "quit should end the process with 0")
+
+
 def digest(path):
     sha = hashlib.sha256()
     with open(path, "rb") as file:
