@@ -568,7 +568,7 @@ static int fill_acpi(struct pc *pc, struct error *err)
         .vga = pc->machine.display.draw != NULL,
         .pm_base = PM_BASE,
         .gpe_base = ACPI_PM_GPE_BASE,
-        .pci32 = {HOLE_START, IOAPIC_BASE - 1},
+        .pci32 = {HOLE_START, (uint64_t)IOAPIC_BASE - 1},
     };
     for (unsigned i = 0; i < pc->vcpu_count && i < ACPI_CPUS_MAX; i++)
         board.apic_ids[i] = (uint8_t)i;

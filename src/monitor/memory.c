@@ -120,7 +120,8 @@ static void print_instruction(uint64_t addr, const uint8_t *code, unsigned lengt
 {
     enum { COLUMNS = 8 };
     for (unsigned done = 0; done < length; done += COLUMNS) {
-        fprintf(out, "0x%08llx: ", (unsigned long long)(addr + done));
+        unsigned long long at = addr + done;
+        fprintf(out, "0x%08llx: ", at);
         for (unsigned i = done; i < done + COLUMNS; i++)
             if (i < length)
                 fprintf(out, " %02x", code[i]);
