@@ -5,7 +5,7 @@
 
 BUILD := build
 
-.PHONY: all run test lint bench format clean help
+.PHONY: all run test chaos lint bench format clean help
 
 all: # builds build/trapeze
 	@tools/setup build
@@ -21,6 +21,12 @@ run: # boots Debian's kernel to a shell on this terminal; Ctrl-A x leaves
 test: # builds everything and runs every test; TESTS='word ...' picks those whose names hold a word
 	@tools/setup build test
 	@tools/run-tests $(TESTS)
+
+chaos: # a billion random instructions under sanitizers, minutes; INSTRUCTIONS=n, SEED=n
+	@tools/setup build test
+	@test -f $(BUILD)-asan/build.ninja || meson setup $(BUILD)-asan -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
+	@ninja -C $(BUILD)-asan tests/x86/x86-chaos
+	@UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 $(BUILD)-asan/tests/x86/x86-chaos $(or $(INSTRUCTIONS),1000000000) $(SEED)
 
 lint: # cppcheck and clang-tidy over src/
 	@tools/setup build lint

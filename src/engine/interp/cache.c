@@ -78,7 +78,7 @@ void cache_insert(struct interp_vcpu *in, gpa_t gpa, struct block *block)
     block->next = *bucket;
     block->page = page;
     *bucket = block;
-    page->chunks |= chunk_mask(block->offset, block->offset + block->bytes - 1u);
+    page->chunks |= chunk_mask(block->offset, block->offset + block->seen - 1u);
     in->code_bytes += block_size(block);
     in->statistics.blocks_made++;
 }

@@ -182,6 +182,7 @@ struct builder {
     ZydisDecoder *decoder;
     unsigned mode;
     unsigned count; /* of ops */
+    unsigned bad;   /* bytes looked at beyond a last instruction that cannot be decoded */
     struct op ops[BLOCK_OPS + 2];
     ZydisDecodedInstruction insn;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
@@ -205,6 +206,7 @@ static enum step decode_one(struct builder *b, const uint8_t *bytes, unsigned av
         op->length = 1;
         *ends = true;
         b->count++;
+        b->bad = available - 1;
         return STEP_BAD;
     }
     static const uint8_t code_sizes[3] = {16, 32, 64};
@@ -238,6 +240,7 @@ static struct block *finish(struct builder *b, gpa_t gpa, unsigned bytes, unsign
     memset(block, 0, sizeof(*block));
     block->offset = (uint16_t)(gpa & (PAGE_SIZE - 1));
     block->bytes = (uint16_t)bytes;
+    block->seen = (uint16_t)min_u64(bytes + b->bad, PAGE_SIZE - block->offset);
     block->count = (uint16_t)count;
     block->mode = (uint8_t)b->mode;
     block->op_count = (uint8_t)b->count;

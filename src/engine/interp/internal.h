@@ -35,8 +35,9 @@ struct block {
     struct code_page *page;
     uint16_t offset; /* in the page */
     uint16_t bytes;  /* on this page */
-    uint16_t count;  /* instructions */
-    uint8_t mode;    /* CODE_SIZE bits of code_mode */
+    uint16_t seen; /* bytes on this page that decoding looked at: all that an undecodable end had */
+    uint16_t count; /* instructions */
+    uint8_t mode;   /* CODE_SIZE bits of code_mode */
     uint8_t op_count;
     struct op ops[];
 };

@@ -23,6 +23,7 @@ struct block *run_lookup(struct vcpu *cpu)
     struct jump *jump = &in->jumps[jump_slot(linear)];
     if (jump->linear == linear && jump->exec_gen == cpu->exec_gen && jump->mode == cpu->code_mode)
         return jump->block;
+    cpu->gpr[GPR_RIP] = cpu->rip; /* a fault from here on is no earlier block's: see uncount */
     gpa_t gpa = tlb_exec(cpu, linear);
     struct block *block = cache_find(in, gpa, cpu->code_mode);
     if (!block) {
@@ -44,7 +45,8 @@ const struct op *go_link(struct vcpu *cpu, const struct op *op, unsigned way, ui
 {
     gva_t from = linear_rip(cpu, cpu->gpr[GPR_RIP]);
     cpu->rip = rip;
-    if (attention(cpu))
+    /* Dropped blocks are freed in the run loop only: they shall not heap up. */
+    if (attention(cpu) || interp_vcpu(cpu)->dead)
         return NULL;
     struct block *block = run_lookup(cpu);
     if (!block || !block_fits(cpu, block, rip))
@@ -86,8 +88,8 @@ static void run_step(struct vcpu *cpu)
     memset(&in->step_ops[n], 0, sizeof(struct op));
     in->step_ops[n].fn = op_stop;
     in->step_ops[n].offset = (uint16_t)(last->offset + last->length);
-    cpu->gpr[GPR_RIP] = cpu->rip;
-    cpu->icount++;
+    uint64_t icount = cpu->icount;
+    block_enter(cpu, block, cpu->rip);
     /* Branches link through in->step_ops, which is ours and overwritten: harmless. A handler may
      * enter another block's first op by itself; it is not run here. */
     const struct op *op = in->step_ops;
@@ -95,6 +97,21 @@ static void run_step(struct vcpu *cpu)
         op = op->fn(cpu, op);
     if (op)
         cpu->rip = cpu->gpr[GPR_RIP];
+    cpu->icount = icount + 1;
+}
+
+/* A block's instructions are counted as it is entered: after a fault in its midst, those from
+ * cpu->rip on did not retire. */
+static void uncount(struct vcpu *cpu)
+{
+    gva_t linear = linear_rip(cpu, cpu->gpr[GPR_RIP]);
+    const struct jump *jump = &interp_vcpu(cpu)->jumps[jump_slot(linear)];
+    if (jump->linear != linear || jump->exec_gen != cpu->exec_gen || jump->mode != cpu->code_mode)
+        return;
+    const struct block *block = jump->block;
+    uint64_t offset = cpu->rip - cpu->gpr[GPR_RIP];
+    for (unsigned i = block->op_count; i-- > 0 && block->ops[i].offset >= offset;)
+        cpu->icount -= block->ops[i].length != 0;
 }
 
 static void take_pending_code(struct interp_vcpu *in)
@@ -239,6 +256,7 @@ static enum vcpu_exit interp_run(struct engine *engine, struct vcpu *cpu)
     if (setjmp(cpu->fault_exit)) {
         const struct cpu_fault *fault = cpu_fault(cpu);
         in->statistics.faults++;
+        uncount(cpu);
         cpu->rip = rip_wrap(cpu, cpu->rip);
         if (!cpu_deliver(cpu, EVENT_EXCEPTION, fault->vector, fault->error))
             return VCPU_EXIT_TRIPLE_FAULT;

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The interpreter's code cache under guests that do not mean well: what it keeps stays bounded, and
+ * what it keeps is what memory holds. Small programs in real mode, at 0000:1000.
+ */
+#include "unit/cpu_bench.h"
+
+#include "engine/interp/internal.h"
+
+enum { START = 0x1000 };
+
+struct machine {
+    struct bench *bench;
+    struct engine *engine;
+    struct pio_range ports;
+    unsigned dead_blocks; /* at the last OUT */
+};
+
+static void count_dead(void *opaque, uint64_t offset, uint64_t value, unsigned size)
+{
+    struct machine *m = opaque;
+    (void)offset;
+    (void)value;
+    (void)size;
+    m->dead_blocks = 0;
+    for (const struct block *block = interp_vcpu(m->bench->cpu)->dead; block; block = block->next)
+        m->dead_blocks++;
+}
+
+static uint64_t read_nothing(void *opaque, uint64_t offset, unsigned size)
+{
+    (void)opaque;
+    (void)offset;
+    (void)size;
+    return 0;
+}
+
+static const struct io_ops port_ops = {.read = read_nothing, .write = count_dead};
+
+static void machine_init(struct machine *m, const uint8_t *program, size_t size)
+{
+    struct error err;
+    *m = (struct machine){.bench = bench_new("max"), .ports = {"all", 0, 0xfff0, &port_ops, m}};
+    struct bench *b = m->bench;
+    assert_int_equal(pio_create(&b->world.pio, &err), 0);
+    assert_int_equal(pio_add(b->world.pio, &m->ports), 0);
+    assert_int_equal(interp_engine.create(&m->engine, b->world.mem, &err), 0);
+    assert_int_equal(interp_engine.vcpu_attach(m->engine, b->cpu, &err), 0);
+    assert_true(ram_copy_in(b->ram, START, program, size));
+    for (unsigned seg = SEG_ES; seg <= SEG_GS; seg++)
+        cpu_load_segment_real(b->cpu, (enum segment_register)seg, 0);
+    b->cpu->gpr[RSP] = 0x800;
+    b->cpu->rip = START;
+    interp_engine.sync_in(m->engine, b->cpu);
+}
+
+static void machine_run(struct machine *m)
+{
+    assert_int_equal(interp_engine.vcpu_run(m->engine, m->bench->cpu), VCPU_EXIT_HALTED);
+}
+
+static void machine_end(struct machine *m)
+{
+    struct bench *b = m->bench;
+    interp_engine.vcpu_detach(m->engine, b->cpu);
+    interp_engine.destroy(m->engine);
+    pio_remove(b->world.pio, &m->ports);
+    pio_destroy(b->world.pio);
+    bench_free(b);
+}
+
+/* Two pages that jump to each other, one overwriting the other's code: blocks die without the run
+ * loop being asked, and must not heap up until an interrupt comes. */
+static void dead_blocks_are_freed(void **state)
+{
+    static const uint8_t program[] = {
+        0xb9, 0xff, 0xff,             /* mov cx, 0xffff */
+        0xc6, 0x06, 0x00, 0x20, 0x40, /* mov byte [0x2000], 0x40: inc ax */
+        0xe9, 0xf5, 0x0f,             /* jmp 0x2000 */
+    };
+    static const uint8_t other[] = {
+        0x40,                   /* inc ax */
+        0x49,                   /* dec cx */
+        0x0f, 0x85, 0xfd, 0xef, /* jnz 0x1003 */
+        0xe6, 0x10,             /* out 0x10, al */
+        0xf4,                   /* hlt */
+    };
+    struct machine m;
+    (void)state;
+    machine_init(&m, program, sizeof(program));
+    assert_true(ram_copy_in(m.bench->ram, 0x2000, other, sizeof(other)));
+    m.dead_blocks = 1000;
+    machine_run(&m);
+    assert_int_equal((uint16_t)m.bench->cpu->gpr[RAX], 0xffff);
+    assert_true(m.dead_blocks < 10);
+    machine_end(&m);
+}
+
+/* Enters 53,000 runs of instructions at every byte: more than the cache may keep. */
+static void limit(void **state)
+{
+    static const uint8_t program[] = {
+        0xbd, 0x06, 0x10,       /* mov bp, 0x1006 */
+        0xbf, 0x00, 0x20,       /* mov di, 0x2000 */
+        0x47,                   /* inc di */
+        0x81, 0xff, 0x00, 0xf0, /* cmp di, 0xf000 */
+        0x73, 0x02,             /* jae + 2 */
+        0xff, 0xe7,             /* jmp di */
+        0xf4,                   /* hlt */
+    };
+    struct machine m;
+    uint8_t nops[64];
+    (void)state;
+    machine_init(&m, program, sizeof(program));
+    memset(nops, 0x90, sizeof(nops));
+    store_le16(nops + 62, 0xe5ff); /* jmp bp */
+    for (unsigned at = 0x2000; at <= 0xf000; at += sizeof(nops))
+        assert_true(ram_copy_in(m.bench->ram, at, nops, sizeof(nops)));
+    machine_run(&m);
+    const struct interp_vcpu *in = interp_vcpu(m.bench->cpu);
+    assert_true(in->statistics.blocks_made > 0xd000);
+    assert_int_equal(in->statistics.flushes, 2); /* one for the first memory map */
+    assert_true(in->code_bytes < CODE_LIMIT);
+    machine_end(&m);
+}
+
+/* What could not be decoded hangs on every byte that was looked at, though the instruction counts
+ * for one byte: here the second byte, in the next 64-byte piece, makes it valid. */
+static void undecodable_is_forgotten(void **state)
+{
+    static const uint8_t program[] = {
+        0xff, 0x26, 0x00, 0x05, /* jmp [0x500] */
+    };
+    /* At 0x2010: the handler of #UD puts C0 behind the FF at 0x20bf (inc ax) and returns. */
+    static const uint8_t handler[] = {
+        0xc6, 0x06, 0xc0, 0x20, 0xc0, /* mov byte [0x20c0], 0xc0 */
+        0x43,                         /* inc bx */
+        0x80, 0xfb, 0x02,             /* cmp bl, 2 */
+        0x74, 0x01,                   /* je + 1 */
+        0xcf,                         /* iret */
+        0xf4,                         /* hlt */
+    };
+    static const uint8_t undecodable[] = {0xff, 0xff, 0xf4};
+    struct machine m;
+    (void)state;
+    machine_init(&m, program, sizeof(program));
+    struct bench *b = m.bench;
+    bench_poke(b, 0x500, 0x20bf, 2);
+    bench_poke(b, 6 * 4, 0x3010, 4);
+    assert_true(ram_copy_in(b->ram, 0x3010, handler, sizeof(handler)));
+    assert_true(ram_copy_in(b->ram, 0x20bf, undecodable, sizeof(undecodable)));
+    machine_run(&m);
+    assert_int_equal((uint16_t)b->cpu->gpr[RBX], 1);
+    assert_int_equal((uint16_t)b->cpu->gpr[RAX], 1);
+    machine_end(&m);
+}
+
+/* A fault in the midst of a block: what did not run was not counted. */
+static void instructions_counted(void **state)
+{
+    static const uint8_t program[] = {
+        0x90, 0x90, 0x90, /* nop */
+        0x0f, 0x0b,       /* ud2 */
+    };
+    static const uint8_t fault[] = {
+        0x31, 0xd2,       /* xor dx, dx */
+        0xf7, 0xf2,       /* div dx: #DE */
+        0x90, 0x90, 0x90, /* nop */
+    };
+    struct machine m;
+    (void)state;
+    machine_init(&m, program, sizeof(program));
+    struct bench *b = m.bench;
+    bench_poke(b, 6 * 4, 0x2000, 4);
+    bench_poke(b, 0 * 4, 0x2100, 4);
+    bench_poke(b, 0x2100, 0xf4, 1); /* hlt */
+    assert_true(ram_copy_in(b->ram, 0x2000, fault, sizeof(fault)));
+    machine_run(&m);
+    assert_int_equal(b->cpu->icount, 3 + 1 + 1);
+    machine_end(&m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(dead_blocks_are_freed),
+        cmocka_unit_test(limit),
+        cmocka_unit_test(undecodable_is_forgotten),
+        cmocka_unit_test(instructions_counted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
