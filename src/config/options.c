@@ -111,6 +111,16 @@ static int set_vga(struct parse *parse, const char *argument, struct error *err)
     return 0;
 }
 
+static int set_nic(struct parse *parse, const char *argument, struct error *err)
+{
+    (void)parse;
+    if (strcmp(argument, "none") == 0)
+        return 0;
+    return error_set(err, EINVAL,
+                     "not supported: network adapters (%.60s); leave it out, or -nic none",
+                     argument);
+}
+
 static int set_no_reboot(struct parse *parse, const char *argument, struct error *err)
 {
     (void)argument, (void)err;
@@ -235,6 +245,8 @@ const struct option config_options[] = {
      "a serial port: stdio, mon:stdio, pty, file:, pipe:, unix:, tcp:, null, none,\n"
      "       chardev:ID; up to four times",
      option_serial},
+    {"nic", "none", "for QEMU's sake: there is no network yet", set_nic},
+    {"net", "none", "the same as -nic none", set_nic},
     {"parallel", "none", "for QEMU's sake: there is no parallel port", option_parallel},
     {"monitor", "DEV", "the monitor on a device as of -serial", option_monitor},
     {"mon", "[chardev=]ID[,mode=readline]", "the monitor on a -chardev", option_mon},
@@ -288,7 +300,6 @@ const char *const config_qemu_options[] = {
     "mtdblock",
     "net",
     "netdev",
-    "nic",
     "no-fd-bootchk",
     "numa",
     "object",

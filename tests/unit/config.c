@@ -203,6 +203,7 @@ static const char *const bad_lines[][3] = {
     {"-nograph", "-nograph", "did you mean -nographic?"},
     {"-memory 5", "-memory", "-help"},
     {"-netdev user,id=n", "not supported", "-netdev"},
+    {"-nic user", "not supported", "network"},
     {"-", "no such option", "-help"},
     {"--", "no such option", "-help"},
     {"-m", "-m needs an argument", "SIZE"},
