@@ -113,8 +113,8 @@ def image_shrinks():
 
 
 @test(50)
-def power_button():
-    """system_powerdown is a press of the power button, which the kernel's driver sees."""
+def power_button_and_mouse():
+    """system_powerdown is a press of the power button; mouse_move and mouse_button arrive."""
     disk = scratch_disk()
     machine = straight_to_shell(disk, "-hda", disk, "-snapshot")
     check(run_line(machine, "modprobe -a button evdev") == 0, "the drivers")
@@ -123,6 +123,16 @@ def power_button():
     machine.expect("watching event")
     machine.hmp("system_powerdown")
     machine.expect("01 00 74 00 01 00 00 00")  # EV_KEY, KEY_POWER, down
+    machine.expect("# ")
+    check(run_line(machine, "modprobe -a psmouse mousedev && "
+                            "until grep -q 'PS/2.*Mouse' /proc/bus/input/devices; do sleep 0.1; done")
+          == 0, "the mouse's driver")
+    machine.line("(echo 'watching' it; od -An -v -tx1 -w3 -N6) </dev/input/mice")
+    machine.expect("watching it")
+    machine.hmp("mouse_move 5 3")
+    machine.expect("28 05 fd")  # a PS/2 packet: y counts upwards, its sign is bit 5
+    machine.hmp("mouse_button 1")
+    machine.expect("09 00 00")
     check(machine.quit() == 0, "quit should end the process with 0")
 
 
