@@ -225,6 +225,74 @@ void cpu_write_dr(struct vcpu *cpu, unsigned n, uint64_t value)
     else if (n == 7)
         value = (value & 0xffff2bff) | 0x400;
     cpu->dr[n] = value;
+    cpu_update_watch(cpu);
+}
+
+/* The linear addresses of breakpoint i: LEN in DR7 bits 18-19 + 4i, 10 meaning eight bytes; the
+ * address counts without its low bits (SDM 3B 17.2.5). */
+static void breakpoint_range(const struct vcpu *cpu, unsigned i, gva_t *first, gva_t *last)
+{
+    static const uint8_t sizes[] = {1, 2, 8, 4};
+    unsigned size = sizes[cpu->dr[7] >> (18 + 4 * i) & 3];
+    *first = round_down(cpu->dr[i], size);
+    *last = *first + size - 1;
+}
+
+/* Is breakpoint i on, and what does it wait for: R/W 0 execution, 1 writes, 2 ports, 3 accesses.
+ */
+static bool breakpoint_on(const struct vcpu *cpu, unsigned i, unsigned *kind)
+{
+    *kind = cpu->dr[7] >> (16 + 4 * i) & 3;
+    return cpu->dr[7] & 3u << (2 * i);
+}
+
+void cpu_update_watch(struct vcpu *cpu)
+{
+    bool before = cpu->watching;
+    unsigned kind;
+    cpu->watching = false;
+    for (unsigned i = 0; i < 4; i++)
+        if (breakpoint_on(cpu, i, &kind) && kind & 1)
+            cpu->watching = true;
+    if (before || cpu->watching)
+        tlb_flush(cpu);
+}
+
+bool cpu_watched_page(const struct vcpu *cpu, gva_t addr)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned kind;
+        if (breakpoint_on(cpu, i, &kind) && kind & 1 && (cpu->dr[i] ^ addr) < PAGE_SIZE)
+            return true;
+    }
+    return false;
+}
+
+static uint32_t breakpoints_hit(const struct vcpu *cpu, uint64_t addr, unsigned size,
+                                unsigned kinds)
+{
+    uint32_t hit = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned kind;
+        gva_t first, last;
+        if (!breakpoint_on(cpu, i, &kind) || !(kinds & 1u << kind))
+            continue;
+        breakpoint_range(cpu, i, &first, &last);
+        if (addr <= last && addr + size - 1 >= first)
+            hit |= 1u << i;
+    }
+    return hit;
+}
+
+void cpu_watch(struct vcpu *cpu, gva_t addr, unsigned size, bool write)
+{
+    cpu->pending_db |= breakpoints_hit(cpu, addr, size, write ? 1 << 1 | 1 << 3 : 1 << 3);
+}
+
+void cpu_watch_port(struct vcpu *cpu, uint16_t port, unsigned size)
+{
+    if (cpu->dr[7] & 0xff && cpu->cr4 & CR4_DE)
+        cpu->pending_db |= breakpoints_hit(cpu, port, size, 1 << 2);
 }
 
 void cpu_lmsw(struct vcpu *cpu, uint16_t value)

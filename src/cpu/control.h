@@ -35,4 +35,12 @@ void cpu_xsetbv(struct vcpu *cpu, uint32_t index, uint64_t value);
 uint32_t cpu_port_in(struct vcpu *cpu, uint16_t port, unsigned size);
 void cpu_port_out(struct vcpu *cpu, uint16_t port, uint32_t value, unsigned size);
 
+/* Breakpoints of DR0-3 on data and ports (SDM 3B 17.2). cpu_update_watch follows every change of a
+ * debug register; cpu_watch and cpu_watch_port note a hit in pending_db, for the trap behind the
+ * instruction. */
+void cpu_update_watch(struct vcpu *cpu);
+bool cpu_watched_page(const struct vcpu *cpu, gva_t addr);
+void cpu_watch(struct vcpu *cpu, gva_t addr, unsigned size, bool write);
+void cpu_watch_port(struct vcpu *cpu, uint16_t port, unsigned size);
+
 #endif

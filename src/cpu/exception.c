@@ -268,6 +268,7 @@ static void deliver(struct vcpu *cpu, const struct event *ev)
         cpu->nmi_blocked = true;
     cpu->halted = false;
     cpu->shadow = 0;
+    cpu->stepping = false;
 }
 
 static bool contributory(int vector)
@@ -376,6 +377,22 @@ static void deliver_vme(struct vcpu *cpu, struct event *ev)
     segment_enter_code(cpu, (uint16_t)(entry >> 16), 3, NULL, entry & 0xffff);
 }
 
+/* INT1 counts as an event from outside the program: faults on the way have EXT. */
+static void deliver_icebp(struct vcpu *cpu, const struct event *ev)
+{
+    jmp_buf outer;
+    memcpy(outer, cpu->fault_exit, sizeof(outer));
+    bool failed = _setjmp(cpu->fault_exit);
+    if (!failed)
+        deliver(cpu, ev);
+    memcpy(cpu->fault_exit, outer, sizeof(outer));
+    if (!failed)
+        return;
+    if (cpu->fault.vector >= VEC_TS && cpu->fault.vector <= VEC_GP)
+        cpu->fault.error |= 1;
+    longjmp(cpu->fault_exit, 1);
+}
+
 void cpu_software_interrupt(struct vcpu *cpu, int vector, enum cpu_event_kind kind,
                             uint64_t next_rip)
 {
@@ -390,5 +407,8 @@ void cpu_software_interrupt(struct vcpu *cpu, int vector, enum cpu_event_kind ki
     }
     if (log_on(LOG_INT))
         log_event(cpu, &ev);
-    deliver(cpu, &ev);
+    if (kind == EVENT_ICEBP)
+        deliver_icebp(cpu, &ev);
+    else
+        deliver(cpu, &ev);
 }

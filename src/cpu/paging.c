@@ -170,7 +170,7 @@ static uint8_t rights(const struct vcpu *cpu, const struct path *path, unsigned 
 {
     uint8_t allowed = 0;
     bool nx = path->nx && cpu->efer & EFER_NXE;
-    if (mmu == MMU_USER) {
+    if (mmu_user(mmu)) {
         if (!path->user)
             return 0;
         allowed = 1 << ACCESS_READ;
@@ -228,7 +228,7 @@ bool page_walk(struct vcpu *cpu, gva_t addr, enum access_type type, unsigned mmu
                 walk->error |= PF_RSVD;
             if (type == ACCESS_WRITE)
                 walk->error |= PF_W;
-            if (mmu == MMU_USER)
+            if (mmu_user(mmu))
                 walk->error |= PF_U;
             bool fetch_told = cpu->cr4 & CR4_SMEP || (cpu->efer & EFER_NXE && cpu->cr4 & CR4_PAE);
             if (type == ACCESS_EXEC && fetch_told)

@@ -43,6 +43,7 @@ void cpu_syscall(struct vcpu *cpu, uint64_t next_rip)
     enter_flat(cpu, cs, (uint16_t)(cs + 8), 0, wide);
     cpu_set_rflags(cpu, flags);
     cpu_update_mode(cpu);
+    cpu->stepping &= (flags & FLAG_TF) != 0; /* no trap when SFMASK has TF */
 }
 
 void cpu_sysret(struct vcpu *cpu, unsigned opsize)
@@ -63,6 +64,12 @@ void cpu_sysret(struct vcpu *cpu, unsigned opsize)
     enter_flat(cpu, (uint16_t)((base + (wide ? 16 : 0)) | 3), (uint16_t)((base + 8) | 3), 3, wide);
     cpu_set_rflags(cpu, flags);
     cpu_update_mode(cpu);
+    /* Unlike IRET's, a TF that SYSRET restores traps before the first instruction. */
+    cpu->stepping = false;
+    if (flags & FLAG_TF) {
+        cpu->pending_db |= 1u << 14;
+        cpu_request(cpu, VCPU_REQ_DEBUG);
+    }
 }
 
 void cpu_sysenter(struct vcpu *cpu)

@@ -137,6 +137,7 @@ static void enter_task(struct vcpu *cpu, const struct task *task, bool wide)
     cpu_set_rflags(cpu, task->flags);
     cpu->cr0 |= CR0_TS;
     cpu->dr[7] &= ~0x155ull; /* the local breakpoints */
+    cpu_update_watch(cpu);
     if (task->trap) {
         cpu->pending_db |= DR6_BT;
         cpu_request(cpu, VCPU_REQ_DEBUG);

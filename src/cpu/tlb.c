@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cpu/tlb.h"
 
+#include "cpu/control.h"
 #include "cpu/exception.h"
 #include "cpu/paging.h"
 
@@ -26,6 +27,13 @@ static void check_canonical(struct vcpu *cpu, gva_t addr)
         cpu_raise_gp(cpu, 0);
 }
 
+/* #AC: SDM 3A 6.15, for operands of 2, 4 and 8 bytes. */
+static void check_alignment(struct vcpu *cpu, gva_t addr, unsigned size, unsigned mmu)
+{
+    if (mmu == MMU_USER_ALIGN && addr & (size - 1) && (size & (size - 1)) == 0 && size <= 8)
+        cpu_raise(cpu, VEC_AC, 0);
+}
+
 /* Gives the fast path what it may do without us. */
 static void set_fast(struct vcpu *cpu, gva_t addr, unsigned mmu, const struct tlb_slow *slow,
                      const struct mem_range *range)
@@ -33,13 +41,15 @@ static void set_fast(struct vcpu *cpu, gva_t addr, unsigned mmu, const struct tl
     struct tlb_entry *entry = &cpu->tlb[mmu][tlb_slot(addr)];
     uint64_t tag = tag_of(cpu, addr);
     entry->tag[ACCESS_READ] = entry->tag[ACCESS_WRITE] = entry->tag[ACCESS_EXEC] = 0;
-    if (slow->io)
+    if (slow->io || (cpu->watching && cpu_watched_page(cpu, addr)))
         return;
     entry->delta = (uintptr_t)mem_host(range, slow->gpa) - (uintptr_t)(addr & PAGE_MASK);
-    if (slow->allowed & 1 << ACCESS_READ)
-        entry->tag[ACCESS_READ] = tag;
     if (slow->allowed & 1 << ACCESS_EXEC)
         entry->tag[ACCESS_EXEC] = tag;
+    if (mmu == MMU_USER_ALIGN)
+        return;
+    if (slow->allowed & 1 << ACCESS_READ)
+        entry->tag[ACCESS_READ] = tag;
     uint8_t flags = ram_get_flags(range->ram, mem_ram_page(range, slow->gpa));
     bool unwatched = (flags & (RAM_DIRTY_ALL | RAM_CODE)) == RAM_DIRTY_ALL;
     if (slow->allowed & 1 << ACCESS_WRITE && !slow->rom && unwatched)
@@ -159,9 +169,13 @@ static unsigned in_page(gva_t addr, unsigned size)
 
 uint64_t tlb_load_slow(struct vcpu *cpu, gva_t addr, unsigned size, unsigned mmu)
 {
-    unsigned first = in_page(addr, size);
-    if (first == size)
-        return load_in_page(cpu, addr, size, mmu);
+    if (in_page(addr, size) == size) {
+        check_alignment(cpu, addr, size, mmu);
+        uint64_t value = load_in_page(cpu, addr, size, mmu);
+        if (cpu->watching)
+            cpu_watch(cpu, addr, size, false);
+        return value;
+    }
     uint8_t bytes[8] = {0};
     tlb_read(cpu, addr, bytes, size, mmu);
     return load_le64(bytes);
@@ -170,7 +184,10 @@ uint64_t tlb_load_slow(struct vcpu *cpu, gva_t addr, unsigned size, unsigned mmu
 void tlb_store_slow(struct vcpu *cpu, gva_t addr, uint64_t value, unsigned size, unsigned mmu)
 {
     if (in_page(addr, size) == size) {
+        check_alignment(cpu, addr, size, mmu);
         store_in_page(cpu, addr, value, size, mmu);
+        if (cpu->watching)
+            cpu_watch(cpu, addr, size, true);
         return;
     }
     uint8_t bytes[8];
@@ -201,6 +218,9 @@ gpa_t tlb_exec(struct vcpu *cpu, gva_t addr)
 void tlb_read(struct vcpu *cpu, gva_t addr, void *to, unsigned length, unsigned mmu)
 {
     uint8_t *out = to;
+    gva_t start = addr;
+    unsigned whole = length;
+    check_alignment(cpu, addr, length, mmu);
     /* Every page is looked up before device memory is read: a read there may have effects. */
     for (unsigned done = 0; done < length;) {
         gva_t at = wrap(cpu, addr + done);
@@ -224,6 +244,8 @@ void tlb_read(struct vcpu *cpu, gva_t addr, void *to, unsigned length, unsigned 
         out += n;
         length -= n;
     }
+    if (cpu->watching)
+        cpu_watch(cpu, start, whole, false);
 }
 
 void tlb_check_write(struct vcpu *cpu, gva_t addr, unsigned length, unsigned mmu)
@@ -239,6 +261,9 @@ void tlb_check_write(struct vcpu *cpu, gva_t addr, unsigned length, unsigned mmu
 void tlb_write(struct vcpu *cpu, gva_t addr, const void *from, unsigned length, unsigned mmu)
 {
     const uint8_t *in = from;
+    gva_t start = addr;
+    unsigned whole = length;
+    check_alignment(cpu, addr, length, mmu);
     if (in_page(addr, length) != length)
         tlb_check_write(cpu, addr, length, mmu);
     while (length) {
@@ -260,6 +285,8 @@ void tlb_write(struct vcpu *cpu, gva_t addr, const void *from, unsigned length, 
         in += n;
         length -= n;
     }
+    if (cpu->watching)
+        cpu_watch(cpu, start, whole, true);
 }
 
 void tlb_flush(struct vcpu *cpu)

@@ -48,6 +48,12 @@ static inline unsigned tlb_system_mmu(const struct vcpu *cpu)
     return cpu->cr4 & CR4_SMAP ? MMU_KERNEL_SMAP : MMU_KERNEL;
 }
 
+/* Accesses of level 3? */
+static inline bool mmu_user(unsigned mmu)
+{
+    return mmu == MMU_USER || mmu == MMU_USER_ALIGN;
+}
+
 /* A store is about to change a page with RAM_CODE set: the engine drops what it has of
  * [gpa, gpa+length). Set by the engine in struct vcpu_code_hook, engine_data's first member. */
 struct vcpu_code_hook {

@@ -44,6 +44,7 @@ static void reset_common(struct vcpu *cpu)
     cpu->in_smm = false;
     cpu->shadow = 0;
     cpu->pending_db = 0;
+    cpu->stepping = cpu->watching = false;
     cpu->fault_vector = -1;
     cpu_unrequest(cpu, VCPU_REQ_NMI | VCPU_REQ_SMI | VCPU_REQ_INIT | VCPU_REQ_DEBUG);
     cpu_update_mode(cpu);
@@ -131,7 +132,7 @@ void cpu_update_mode(struct vcpu *cpu)
         mode |= CODE_USER;
     cpu->code_mode = mode;
     if (cpu->cpl == 3)
-        cpu->mmu = MMU_USER;
+        cpu->mmu = cpu->cr0 & CR0_AM && cpu->rflags & FLAG_AC ? MMU_USER_ALIGN : MMU_USER;
     else
         cpu->mmu = cpu->cr4 & CR4_SMAP && !(cpu->rflags & FLAG_AC) ? MMU_KERNEL_SMAP : MMU_KERNEL;
 }

@@ -197,7 +197,8 @@ struct cpu_model; /* cpu/model.h: what CPUID answers */
 #define TLB_ENTRIES (1u << TLB_BITS)
 /* vcpu.code_mode: what decoding and code look-up depend on. */
 enum code_mode { CODE_16, CODE_32, CODE_64, CODE_SIZE = 3, CODE_USER = 4 };
-enum mmu_index { MMU_USER, MMU_KERNEL, MMU_KERNEL_SMAP, MMU_COUNT };
+/* MMU_USER_ALIGN: level 3 with alignment checks; never hits in the fast TLB. */
+enum mmu_index { MMU_USER, MMU_USER_ALIGN, MMU_KERNEL, MMU_KERNEL_SMAP, MMU_COUNT };
 struct tlb_entry {
     uint64_t tag[3]; /* enum access_type: page address | generation; other: miss */
     uintptr_t delta; /* host address - linear address */
@@ -246,6 +247,8 @@ struct vcpu {
     uint8_t
         shadow; /* STI, MOV SS: no interrupt (1) or no interrupt and no trap (2) before the next */
     uint32_t pending_db; /* DR6 bits of a debug trap that is due */
+    bool stepping; /* the instruction that runs began with TF: a trap follows, unless it says no */
+    bool watching; /* DR7 has data breakpoints on: their pages are not in the fast TLB */
     uint64_t smbase;
 
     struct fpu_state fpu;

@@ -74,37 +74,41 @@ static const struct op *loop(struct vcpu *cpu, const struct op *op)
 #define NEAR_SIZE(size)                                                                          \
     static const struct op *call_##size(struct vcpu *cpu, const struct op *op)                   \
     {                                                                                            \
+        if (size != 8)                                                                           \
+            go_check(cpu, op, cut(op, cpu->gpr[GPR_RIP] + op->imm), cpu->gpr[RSP]);              \
         op_push(cpu, op, op_next_rip(cpu, op), size);                                            \
         return taken(cpu, op);                                                                   \
     }                                                                                            \
     static const struct op *call_r_##size(struct vcpu *cpu, const struct op *op)                 \
     {                                                                                            \
         uint64_t target = reg_get(cpu, op->rm, size);                                            \
+        uint64_t rsp = cpu->gpr[RSP];                                                            \
         op_push(cpu, op, op_next_rip(cpu, op), size);                                            \
-        return go_to(cpu, target);                                                               \
+        return go_to(cpu, op, target, rsp);                                                      \
     }                                                                                            \
     static const struct op *call_m_##size(struct vcpu *cpu, const struct op *op)                 \
     {                                                                                            \
         uint64_t target = op_load(cpu, op, size);                                                \
+        uint64_t rsp = cpu->gpr[RSP];                                                            \
         op_push(cpu, op, op_next_rip(cpu, op), size);                                            \
-        return go_to(cpu, target);                                                               \
+        return go_to(cpu, op, target, rsp);                                                      \
     }                                                                                            \
     static const struct op *jmp_r_##size(struct vcpu *cpu, const struct op *op)                  \
     {                                                                                            \
-        return go_to(cpu, reg_get(cpu, op->rm, size));                                           \
+        return go_to(cpu, op, reg_get(cpu, op->rm, size), cpu->gpr[RSP]);                        \
     }                                                                                            \
     static const struct op *jmp_m_##size(struct vcpu *cpu, const struct op *op)                  \
     {                                                                                            \
-        return go_to(cpu, op_load(cpu, op, size));                                               \
+        return go_to(cpu, op, op_load(cpu, op, size), cpu->gpr[RSP]);                            \
     }                                                                                            \
     static const struct op *ret_##size(struct vcpu *cpu, const struct op *op)                    \
     {                                                                                            \
-        uint64_t target = op_pop(cpu, op, size);                                                 \
+        uint64_t rsp = cpu->gpr[RSP], target = op_pop(cpu, op, size);                            \
         if (op->imm) {                                                                           \
             unsigned width = (cpu->code_mode & CODE_SIZE) == CODE_64 ? 8 : cpu_stack_width(cpu); \
             reg_set(cpu, RSP, cpu->gpr[RSP] + op->imm, width);                                   \
         }                                                                                        \
-        return go_to(cpu, target);                                                               \
+        return go_to(cpu, op, target, rsp);                                                      \
     }
 NEAR_SIZE(2)
 NEAR_SIZE(4)

@@ -28,7 +28,7 @@ static const struct op *op_too_long(struct vcpu *cpu, const struct op *op)
 /* The end of a block that was cut: on to the next. */
 static const struct op *op_continue(struct vcpu *cpu, const struct op *op)
 {
-    return go_direct(cpu, op, 0, rip_wrap(cpu, cpu->gpr[GPR_RIP] + op->offset));
+    return go_direct(cpu, op, 1, rip_wrap(cpu, cpu->gpr[GPR_RIP] + op->offset));
 }
 
 /* First op of a block whose instruction runs over the page's end: imm holds the bytes expected on

@@ -144,8 +144,27 @@ static inline bool block_fits(const struct vcpu *cpu, const struct block *block,
            rip + block->bytes - 1 <= cpu->seg[SEG_CS].limit;
 }
 
-/* Control goes to rip, anywhere: through the jump cache or the run loop. */
-static inline const struct op *go_to(struct vcpu *cpu, uint64_t rip)
+/* No place for code: beyond the limit, or not canonical. */
+static inline bool rip_outside(const struct vcpu *cpu, uint64_t rip)
+{
+    if ((cpu->code_mode & CODE_SIZE) == CODE_64)
+        return (uint64_t)((int64_t)(rip << 16) >> 16) != rip;
+    return rip > cpu->seg[SEG_CS].limit;
+}
+
+/* A branch to such a place faults itself, with the stack pointer as it was. */
+static inline void go_check(struct vcpu *cpu, const struct op *op, uint64_t rip, uint64_t rsp)
+{
+    if (__builtin_expect(!rip_outside(cpu, rip), 1))
+        return;
+    cpu->gpr[RSP] = rsp;
+    op_sync(cpu, op);
+    cpu_raise_gp(cpu, 0);
+}
+
+/* A branch goes to rip, anywhere: through the jump cache or the run loop. rsp: as it was before. */
+static inline const struct op *go_to(struct vcpu *cpu, const struct op *op, uint64_t rip,
+                                     uint64_t rsp)
 {
     uint64_t linear = rip;
     if ((cpu->code_mode & CODE_SIZE) != CODE_64)
@@ -154,6 +173,7 @@ static inline const struct op *go_to(struct vcpu *cpu, uint64_t rip)
     if (jump->linear == linear && jump->exec_gen == cpu->exec_gen && jump->mode == cpu->code_mode &&
         !attention(cpu) && block_fits(cpu, jump->block, rip))
         return block_enter(cpu, jump->block, rip);
+    go_check(cpu, op, rip, rsp);
     cpu->rip = rip;
     return NULL;
 }

@@ -24,6 +24,8 @@ struct block *run_lookup(struct vcpu *cpu)
     if (jump->linear == linear && jump->exec_gen == cpu->exec_gen && jump->mode == cpu->code_mode)
         return jump->block;
     cpu->gpr[GPR_RIP] = cpu->rip; /* a fault from here on is no earlier block's: see uncount */
+    if (rip_outside(cpu, cpu->rip))
+        cpu_raise_gp(cpu, 0);
     gpa_t gpa = tlb_exec(cpu, linear);
     struct block *block = cache_find(in, gpa, cpu->code_mode);
     if (!block) {
@@ -44,6 +46,8 @@ struct block *run_lookup(struct vcpu *cpu)
 const struct op *go_link(struct vcpu *cpu, const struct op *op, unsigned way, uint64_t rip)
 {
     gva_t from = linear_rip(cpu, cpu->gpr[GPR_RIP]);
+    if (way == 0)
+        go_check(cpu, op, rip, cpu->gpr[RSP]);
     cpu->rip = rip;
     /* Dropped blocks are freed in the run loop only: they shall not heap up. */
     if (attention(cpu) || interp_vcpu(cpu)->dead)
@@ -210,27 +214,35 @@ static uint32_t code_breakpoints(const struct vcpu *cpu)
     return hit;
 }
 
+static void take_debug_trap(struct vcpu *cpu)
+{
+    uint32_t bits = cpu->pending_db;
+    cpu->pending_db = 0;
+    cpu->halted = false;
+    cpu_raise_db(cpu, bits);
+}
+
 /* The slow way: one instruction with everything that surrounds it. */
 static void run_careful(struct vcpu *cpu)
 {
-    bool trap = cpu->rflags & FLAG_TF;
-    if (!(cpu->rflags & FLAG_RF) && cpu->dr[7] & 0xff) {
+    /* What MOV SS holds back is due behind the next instruction. */
+    if (cpu->pending_db && cpu->shadow != 2)
+        take_debug_trap(cpu);
+    cpu->stepping = cpu->rflags & FLAG_TF;
+    if (!(cpu->rflags & FLAG_RF) && cpu->dr[7] & 0xff && cpu->shadow != 2) {
         uint32_t hit = code_breakpoints(cpu);
         if (hit)
             cpu_raise_db(cpu, hit);
     }
-    uint8_t shadow = cpu->shadow;
     cpu->shadow = 0;
     cpu->rflags &= ~(uint64_t)FLAG_RF;
     run_step(cpu);
-    if (trap && shadow != 2)
+    if (cpu->shadow == 2)
+        return;
+    if (cpu->stepping)
         cpu->pending_db |= 1u << 14;
-    if (cpu->pending_db && cpu->shadow != 2) {
-        uint32_t bits = cpu->pending_db;
-        cpu->pending_db = 0;
-        cpu->halted = false;
-        cpu_raise_db(cpu, bits);
-    }
+    if (cpu->pending_db)
+        take_debug_trap(cpu);
 }
 
 static void run_block(struct vcpu *cpu)
@@ -257,6 +269,7 @@ static enum vcpu_exit interp_run(struct engine *engine, struct vcpu *cpu)
         const struct cpu_fault *fault = cpu_fault(cpu);
         in->statistics.faults++;
         uncount(cpu);
+        cpu->pending_db = 0; /* of an instruction that was not completed */
         cpu->rip = rip_wrap(cpu, cpu->rip);
         if (!cpu_deliver(cpu, EVENT_EXCEPTION, fault->vector, fault->error))
             return VCPU_EXIT_TRIPLE_FAULT;

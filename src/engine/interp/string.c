@@ -196,12 +196,19 @@ static void rep_done(struct vcpu *cpu, const struct op *op, uint64_t n)
     reg_set(cpu, RCX, cpu->gpr[RCX] - n, op->address_size);
 }
 
+/* Is each element followed by a trap? */
+static bool trap_between(const struct vcpu *cpu)
+{
+    return cpu->rflags & FLAG_TF || cpu->pending_db;
+}
+
 /* After a piece, with some left: shall somebody else have the processor? */
 static bool yield_to_interrupt(struct vcpu *cpu, const struct op *op)
 {
-    if (!attention(cpu) && !(cpu->rflags & FLAG_TF))
+    if (!attention(cpu) && !trap_between(cpu))
         return false;
     op_sync(cpu, op);
+    cpu->rflags |= FLAG_RF; /* the instruction's breakpoint is behind us */
     return true;
 }
 
@@ -211,14 +218,14 @@ static const struct op *rep_move(struct vcpu *cpu, const struct op *op,
 {
     unsigned slow = 0;
     for (uint64_t count; (count = rep_count(cpu, op)) != 0;) {
-        uint64_t n = can_bulk ? bulk(cpu, op, count, move) : 0;
+        uint64_t n = can_bulk && !trap_between(cpu) ? bulk(cpu, op, count, move) : 0;
         if (n == 0) {
             one(cpu, op);
             n = 1;
             slow++;
         }
         rep_done(cpu, op, n);
-        if ((n > 1 || slow % PIECE == 0 || cpu->rflags & FLAG_TF) && rep_count(cpu, op) &&
+        if ((n > 1 || slow % PIECE == 0 || trap_between(cpu)) && rep_count(cpu, op) &&
             yield_to_interrupt(cpu, op))
             return NULL;
     }
@@ -248,7 +255,7 @@ static const struct op *rep_compare(struct vcpu *cpu, const struct op *op,
         bool equal = cpu->cc >> 14 & 1;
         if (equal == until_equal)
             break;
-        if ((i % PIECE == 0 || cpu->rflags & FLAG_TF) && rep_count(cpu, op) &&
+        if ((i % PIECE == 0 || trap_between(cpu)) && rep_count(cpu, op) &&
             yield_to_interrupt(cpu, op))
             return NULL;
     }

@@ -19,6 +19,7 @@ static const struct op *op_in(struct vcpu *cpu, const struct op *op)
     uint16_t port = port_of(cpu, op);
     op_sync(cpu, op);
     cpu_check_io(cpu, port, op->size);
+    cpu_watch_port(cpu, port, op->size);
     uint32_t value = cpu_port_in(cpu, port, op->size);
     if (op->size == 1)
         cpu->gpr[RAX] = (cpu->gpr[RAX] & ~0xffull) | (value & 0xff);
@@ -33,6 +34,7 @@ static const struct op *op_out(struct vcpu *cpu, const struct op *op)
     uint16_t port = port_of(cpu, op);
     op_sync(cpu, op);
     cpu_check_io(cpu, port, op->size);
+    cpu_watch_port(cpu, port, op->size);
     uint32_t value = (uint32_t)cpu->gpr[RAX];
     if (op->size < 4)
         value &= (1u << op->size * 8) - 1;
@@ -79,6 +81,7 @@ static const struct op *op_string(struct vcpu *cpu, const struct op *op)
     if (repeat && !address_get(cpu, op, RCX))
         return op_leave(cpu, op);
     cpu_check_io(cpu, port, op->size);
+    cpu_watch_port(cpu, port, op->size);
     for (unsigned i = 0; i < RUN; i++) {
         if (op->extra8)
             output_one(cpu, op, port);
@@ -90,11 +93,13 @@ static const struct op *op_string(struct vcpu *cpu, const struct op *op)
         address_add(cpu, op, RCX, -1);
         if (!address_get(cpu, op, RCX))
             return op_leave(cpu, op);
-        if (cpu->rflags & FLAG_TF || atomic_load_explicit(&cpu->request, memory_order_relaxed))
+        if (cpu->rflags & FLAG_TF || cpu->pending_db ||
+            atomic_load_explicit(&cpu->request, memory_order_relaxed))
             break;
     }
     op_sync(cpu, op);
-    return NULL; /* here again */
+    cpu->rflags |= FLAG_RF; /* the instruction's breakpoint is behind us */
+    return NULL;            /* here again */
 }
 
 bool decode_system_io(const struct decoded *d, struct op *op, bool *ends)
