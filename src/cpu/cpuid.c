@@ -7,9 +7,6 @@
 #include "cpu/control.h"
 #include "cpu/model.h"
 
-enum { KVM_CLOCKSOURCE = 1 << 0, KVM_NOP_IO_DELAY = 1 << 1, KVM_CLOCKSOURCE2 = 1 << 3 };
-enum { KVM_CLOCKSOURCE_STABLE = 1 << 24 };
-
 /* The APIC's enable bit shows in leaf 1. */
 static bool apic_enabled(struct vcpu *cpu)
 {
@@ -39,9 +36,7 @@ static struct cpuid_result leaf_1(struct vcpu *cpu)
     struct cpuid_result r = {.eax = version(model),
                              .edx = model->features[FEAT_1_EDX],
                              .ecx = model->features[FEAT_1_ECX]};
-    r.ebx = (uint32_t)cpu->index << 24 | 1 << 16;
-    if (cpu_model_has(model, CPU_CLFLUSH))
-        r.ebx |= 8 << 8;
+    r.ebx = (uint32_t)cpu->index << 24 | 8 << 8; /* CLFLUSH of 64 bytes, told even without it */
     if (cpu->cr4 & CR4_OSXSAVE)
         r.ecx |= 1 << 27;
     if (!apic_enabled(cpu))
@@ -49,22 +44,66 @@ static struct cpuid_result leaf_1(struct vcpu *cpu)
     return r;
 }
 
-/* Deterministic caches (Intel): 32 KiB L1d, L1i, 4 MiB L2. */
-static struct cpuid_result leaf_4(uint32_t subleaf)
+/* Leaves 4 and 8000001Dh by subleaf; ECX and EDX of 80000005h and 80000006h. What the plain ones
+ * say does not agree with itself, since it is what QEMU's models have said since they were made. */
+static const struct cache_leaves {
+    struct cpuid_result deterministic[4];
+    uint32_t l1d, l1i, l2, l3;
+} caches[] = {
+    [CACHES_PLAIN] = {{{0x121, 0x1c0003f, 0x3f, 1},
+                       {0x122, 0x1c0003f, 0x3f, 1},
+                       {0x143, 0x3c0003f, 0xfff, 1},
+                       {0x163, 0x3c0003f, 0x3fff, 6}},
+                      0x40020140,
+                      0x40020140,
+                      0x02008140,
+                      0x00808140},
+    [CACHES_EPYC] = {{{0x121, 0x1c0003f, 0x3f, 1},
+                      {0x122, 0x0c0003f, 0xff, 1},
+                      {0x043, 0x1c0003f, 0x3ff, 0},
+                      {0x163, 0x3c0003f, 0x1fff, 6}},
+                     0x20080140,
+                     0x40040140,
+                     0x02006140,
+                     0x00408140},
+    [CACHES_EPYC_ROME] = {{{0x121, 0x1c0003f, 0x3f, 1},
+                           {0x122, 0x1c0003f, 0x3f, 1},
+                           {0x043, 0x1c0003f, 0x3ff, 0},
+                           {0x163, 0x3c0003f, 0x3fff, 6}},
+                          0x20080140,
+                          0x20080140,
+                          0x02006140,
+                          0x00808140},
+    [CACHES_EPYC_MILAN] = {{{0x121, 0x1c0003f, 0x3f, 1},
+                            {0x122, 0x1c0003f, 0x3f, 1},
+                            {0x043, 0x1c0003f, 0x3ff, 0},
+                            {0x163, 0x3c0003f, 0x7fff, 6}},
+                           0x20080140,
+                           0x20080140,
+                           0x02006140,
+                           0x01008140},
+};
+
+static struct cpuid_result deterministic_cache(const struct cpu_model *model, uint32_t subleaf)
 {
-    static const struct cpuid_result caches[] = {
-        {0x121, 7 << 22 | 63, 63, 1},
-        {0x122, 7 << 22 | 63, 63, 1},
-        {0x143, 15 << 22 | 63, 4095, 1},
-    };
-    return subleaf < ARRAY_LEN(caches) ? caches[subleaf] : (struct cpuid_result){0};
+    return subleaf < 4 ? caches[model->caches].deterministic[subleaf] : (struct cpuid_result){0};
+}
+
+static struct cpuid_result leaf_2(const struct cpu_model *model)
+{
+    if (model->caches != CACHES_PLAIN)
+        return (struct cpuid_result){1, 0, 0x4b, 0x2cff80};
+    return (struct cpuid_result){1, 0, 0x4d, 0x2c307d};
 }
 
 static struct cpuid_result leaf_7(const struct cpu_model *model, uint32_t subleaf)
 {
+    if (subleaf == 1)
+        return (struct cpuid_result){.eax = model->features[FEAT_7_1_EAX]};
     if (subleaf)
         return (struct cpuid_result){0};
-    return (struct cpuid_result){.ebx = model->features[FEAT_7_EBX],
+    return (struct cpuid_result){.eax = model->features[FEAT_7_1_EAX] != 0,
+                                 .ebx = model->features[FEAT_7_EBX],
                                  .ecx = model->features[FEAT_7_ECX],
                                  .edx = model->features[FEAT_7_EDX]};
 }
@@ -115,25 +154,25 @@ static struct cpuid_result leaf_16(const struct vcpu *cpu)
 static struct cpuid_result basic(struct vcpu *cpu, uint32_t leaf, uint32_t subleaf)
 {
     const struct cpu_model *model = cpu->model;
-    bool intel = !strcmp(model->vendor, "GenuineIntel");
+    bool amd = !strcmp(model->vendor, "AuthenticAMD");
     switch (leaf) {
     case 0:
         return leaf_vendor(model, model->max_leaf);
     case 1:
         return leaf_1(cpu);
     case 2:
-        return intel ? (struct cpuid_result){1, 0, 0, 0x2c307d} : (struct cpuid_result){0};
+        return amd ? (struct cpuid_result){0} : leaf_2(model);
     case 4:
-        return intel ? leaf_4(subleaf) : (struct cpuid_result){0};
+        return amd ? (struct cpuid_result){0} : deterministic_cache(model, subleaf);
     case 5:
         return cpu_model_has(model, CPU_MONITOR) ? (struct cpuid_result){64, 64, 3, 0}
-                                                 : (struct cpuid_result){0};
+                                                 : (struct cpuid_result){.ecx = 3};
     case 6:
         return (struct cpuid_result){.eax = model->features[FEAT_6_EAX]};
     case 7:
         return leaf_7(model, subleaf);
     case 0xb:
-        return cpu_model_has(model, CPU_X2APIC) ? leaf_b(cpu, subleaf) : (struct cpuid_result){0};
+        return leaf_b(cpu, subleaf);
     case 0xd:
         return leaf_d(cpu, subleaf);
     case 0x15:
@@ -159,15 +198,16 @@ static struct cpuid_result leaf_ext_1(const struct cpu_model *model)
 static struct cpuid_result brand(const struct cpu_model *model, uint32_t part)
 {
     char text[48] = {0};
-    memcpy(text, model->brand, strnlen(model->brand, sizeof(text) - 1));
+    memcpy(text, model->brand, strnlen(model->brand, sizeof(text)));
     const char *p = text + part * 16;
     return (struct cpuid_result){load_le32(p), load_le32(p + 4), load_le32(p + 8),
                                  load_le32(p + 12)};
 }
 
-static struct cpuid_result extended(const struct vcpu *cpu, uint32_t leaf)
+static struct cpuid_result extended(const struct vcpu *cpu, uint32_t leaf, uint32_t subleaf)
 {
     const struct cpu_model *model = cpu->model;
+    bool amd = strcmp(model->vendor, "GenuineIntel") != 0; /* or Hygon */
     switch (leaf) {
     case 0x80000000:
         return leaf_vendor(model, model->max_extended_leaf);
@@ -177,16 +217,24 @@ static struct cpuid_result extended(const struct vcpu *cpu, uint32_t leaf)
     case 0x80000003:
     case 0x80000004:
         return brand(model, leaf - 0x80000002);
-    case 0x80000005: /* L1: 32 KiB, 8-way, 64 bytes a line; TLBs */
-        return (struct cpuid_result){0x01ff01ff, 0x01ff01ff, 32u << 24 | 8 << 16 | 1 << 8 | 64,
-                                     32u << 24 | 8 << 16 | 1 << 8 | 64};
-    case 0x80000006: /* L2: 512 KiB, 8-way */
-        return (struct cpuid_result){0, 0x42004200, 512u << 16 | 6 << 12 | 1 << 8 | 64, 0};
+    case 0x80000005: /* L1 and its TLBs */
+        return (struct cpuid_result){0x01ff01ff, 0x01ff01ff, caches[model->caches].l1d,
+                                     caches[model->caches].l1i};
+    case 0x80000006: /* L2, its TLBs, L3 */
+        return (struct cpuid_result){0, 0x42004200, caches[model->caches].l2,
+                                     caches[model->caches].l3};
     case 0x80000007:
         return (struct cpuid_result){.edx = model->features[FEAT_8_7_EDX]};
     case 0x80000008:
         return (struct cpuid_result){.eax = model->physical_bits |
-                                            (cpu_model_has(model, CPU_LM) ? 48u : 32u) << 8};
+                                            (cpu_model_has(model, CPU_LM) ? 48u << 8 : 0),
+                                     .ebx = model->features[FEAT_8_8_EBX]};
+    case 0x8000001d:
+        return amd ? deterministic_cache(model, subleaf) : (struct cpuid_result){0};
+    case 0x8000001e: /* APIC and core identity: one thread a core, one node */
+        return cpu_model_has(model, CPU_TOPOEXT)
+                   ? (struct cpuid_result){.eax = (uint32_t)cpu->index, .ebx = (uint32_t)cpu->index}
+                   : (struct cpuid_result){0};
     case 0x80000021: /* LFENCE serializes; null selectors clear the base */
         return (struct cpuid_result){.eax = 1 << 2 | 1 << 6};
     default:
@@ -205,8 +253,7 @@ static struct cpuid_result hypervisor(const struct vcpu *cpu, uint32_t leaf)
     case 0x40000000:
         return (struct cpuid_result){0x40000001, 0x4b4d564b, 0x564b4d56, 0x4d};
     case 0x40000001:
-        return (struct cpuid_result){.eax = KVM_CLOCKSOURCE | KVM_NOP_IO_DELAY | KVM_CLOCKSOURCE2 |
-                                            KVM_CLOCKSOURCE_STABLE};
+        return (struct cpuid_result){.eax = cpu->model->features[FEAT_KVM]};
     default:
         return (struct cpuid_result){0};
     }
@@ -218,7 +265,8 @@ struct cpuid_result cpu_cpuid(struct vcpu *cpu, uint32_t leaf, uint32_t subleaf)
     if (leaf >> 16 == 0x4000 && cpu_model_has(model, CPU_HYPERVISOR))
         return hypervisor(cpu, leaf);
     if (leaf >> 31)
-        return leaf <= model->max_extended_leaf ? extended(cpu, leaf) : (struct cpuid_result){0};
+        return leaf <= model->max_extended_leaf ? extended(cpu, leaf, subleaf)
+                                                : (struct cpuid_result){0};
     if (leaf <= model->max_leaf)
         return basic(cpu, leaf, subleaf);
     return (struct cpuid_result){0};

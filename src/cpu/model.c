@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The models of -cpu. Names of models and features are QEMU's; a model offers of its namesake's
- * features those that our engines run.
+ * The option -cpu: a model's name and what is to be different, in QEMU's syntax. Items of the form
+ * feature=on come into force in their order, then all of the form +feature, then all -feature.
  */
 #include "cpu/model.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,396 +14,493 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
-#include "x86/hostunit.h"
+#include "cpu/model_internal.h"
 
-struct feature_name {
-    const char *name;
-    uint16_t feature;
+/* Names of models that no table has. */
+static const char *const special_models[][2] = {
+    {"base", "base CPU model type with no features enabled"},
+    {"host", "processor with all supported host features"},
+    {"max", "Enables all features supported by the accelerator in the current host (default)"},
 };
 
-static const struct feature_name feature_names[] = {
-    {"fpu", CPU_FPU},
-    {"vme", CPU_VME},
-    {"de", CPU_DE},
-    {"pse", CPU_PSE},
-    {"tsc", CPU_TSC},
-    {"msr", CPU_MSR},
-    {"pae", CPU_PAE},
-    {"mce", CPU_MCE},
-    {"cx8", CPU_CX8},
-    {"apic", CPU_APIC},
-    {"sep", CPU_SEP},
-    {"mtrr", CPU_MTRR},
-    {"pge", CPU_PGE},
-    {"mca", CPU_MCA},
-    {"cmov", CPU_CMOV},
-    {"pat", CPU_PAT},
-    {"pse36", CPU_PSE36},
-    {"clflush", CPU_CLFLUSH},
-    {"mmx", CPU_MMX},
-    {"fxsr", CPU_FXSR},
-    {"sse", CPU_SSE},
-    {"sse2", CPU_SSE2},
-    {"pni", CPU_SSE3},
-    {"sse3", CPU_SSE3},
-    {"pclmulqdq", CPU_PCLMUL},
-    {"pclmuldq", CPU_PCLMUL},
-    {"monitor", CPU_MONITOR},
-    {"ssse3", CPU_SSSE3},
-    {"fma", CPU_FMA},
-    {"cx16", CPU_CX16},
-    {"pcid", CPU_PCID},
-    {"sse4.1", CPU_SSE41},
-    {"sse4-1", CPU_SSE41},
-    {"sse4_1", CPU_SSE41},
-    {"sse4.2", CPU_SSE42},
-    {"sse4-2", CPU_SSE42},
-    {"sse4_2", CPU_SSE42},
-    {"x2apic", CPU_X2APIC},
-    {"movbe", CPU_MOVBE},
-    {"popcnt", CPU_POPCNT},
-    {"tsc-deadline", CPU_TSC_DEADLINE},
-    {"aes", CPU_AES},
-    {"xsave", CPU_XSAVE},
-    {"avx", CPU_AVX},
-    {"f16c", CPU_F16C},
-    {"rdrand", CPU_RDRAND},
-    {"hypervisor", CPU_HYPERVISOR},
-    {"fsgsbase", CPU_FSGSBASE},
-    {"tsc-adjust", CPU_TSC_ADJUST},
-    {"bmi1", CPU_BMI1},
-    {"avx2", CPU_AVX2},
-    {"smep", CPU_SMEP},
-    {"bmi2", CPU_BMI2},
-    {"erms", CPU_ERMS},
-    {"invpcid", CPU_INVPCID},
-    {"rdseed", CPU_RDSEED},
-    {"adx", CPU_ADX},
-    {"smap", CPU_SMAP},
-    {"clflushopt", CPU_CLFLUSHOPT},
-    {"clwb", CPU_CLWB},
-    {"sha-ni", CPU_SHA},
-    {"umip", CPU_UMIP},
-    {"gfni", CPU_GFNI},
-    {"vaes", CPU_VAES},
-    {"vpclmulqdq", CPU_VPCLMULQDQ},
-    {"rdpid", CPU_RDPID},
-    {"spec-ctrl", CPU_SPEC_CTRL},
-    {"arch-capabilities", CPU_ARCH_CAPABILITIES},
-    {"syscall", CPU_SYSCALL},
-    {"nx", CPU_NX},
-    {"fxsr-opt", CPU_FFXSR},
-    {"fxsr_opt", CPU_FFXSR},
-    {"pdpe1gb", CPU_PDPE1GB},
-    {"rdtscp", CPU_RDTSCP},
-    {"lm", CPU_LM},
-    {"lahf-lm", CPU_LAHF64},
-    {"lahf_lm", CPU_LAHF64},
-    {"abm", CPU_ABM},
-    {"lzcnt", CPU_ABM},
-    {"3dnowprefetch", CPU_PREFETCHW},
-    {"xsaveopt", CPU_XSAVEOPT},
-    {"xsavec", CPU_XSAVEC},
-    {"xgetbv1", CPU_XGETBV1},
-    {"arat", CPU_ARAT},
-    {"invtsc", CPU_INVTSC},
-};
-
-#define BIT(feature) (1u << ((feature) % 32))
-
-/* Sets of features that models are made of. */
-enum {
-    EDX_486 = BIT(CPU_FPU) | BIT(CPU_VME) | BIT(CPU_PSE),
-    EDX_PENTIUM = EDX_486 | BIT(CPU_DE) | BIT(CPU_TSC) | BIT(CPU_MSR) | BIT(CPU_MCE) |
-                  BIT(CPU_CX8) | BIT(CPU_MMX) | BIT(CPU_APIC),
-    EDX_PC = EDX_PENTIUM | BIT(CPU_PAE) | BIT(CPU_SEP) | BIT(CPU_MTRR) | BIT(CPU_PGE) |
-             BIT(CPU_MCA) | BIT(CPU_CMOV) | BIT(CPU_PAT) | BIT(CPU_PSE36) | BIT(CPU_CLFLUSH) |
-             BIT(CPU_FXSR) | BIT(CPU_SSE) | BIT(CPU_SSE2),
-    ECX_V2 = BIT(CPU_SSE3) | BIT(CPU_SSSE3) | BIT(CPU_SSE41) | BIT(CPU_SSE42) | BIT(CPU_CX16) |
-             BIT(CPU_POPCNT),
-    EXT_64 = BIT(CPU_SYSCALL) | BIT(CPU_NX) | BIT(CPU_LM),
-};
-#define ECX_HYPERVISOR (1u << 31)
-
-/* What the integer side of our engines runs. The vector side says for itself what it can. */
-static const uint32_t can_run[FEAT_WORDS] = {
-    [FEAT_1_EDX] = EDX_PC,
-    [FEAT_1_ECX] = BIT(CPU_MONITOR) | BIT(CPU_CX16) | BIT(CPU_PCID) | BIT(CPU_X2APIC) |
-                   BIT(CPU_MOVBE) | BIT(CPU_POPCNT) | BIT(CPU_TSC_DEADLINE) | BIT(CPU_RDRAND) |
-                   ECX_HYPERVISOR,
-    [FEAT_7_EBX] = BIT(CPU_FSGSBASE) | BIT(CPU_TSC_ADJUST) | BIT(CPU_BMI1) | BIT(CPU_SMEP) |
-                   BIT(CPU_BMI2) | BIT(CPU_ERMS) | BIT(CPU_INVPCID) | BIT(CPU_RDSEED) |
-                   BIT(CPU_ADX) | BIT(CPU_SMAP) | BIT(CPU_CLFLUSHOPT) | BIT(CPU_CLWB),
-    [FEAT_7_ECX] = BIT(CPU_UMIP) | BIT(CPU_RDPID),
-    [FEAT_7_EDX] = BIT(CPU_SPEC_CTRL) | BIT(CPU_ARCH_CAPABILITIES),
-    [FEAT_8_1_EDX] = EXT_64 | BIT(CPU_PDPE1GB) | BIT(CPU_RDTSCP) | BIT(CPU_FFXSR),
-    [FEAT_8_1_ECX] = BIT(CPU_LAHF64) | BIT(CPU_ABM) | BIT(CPU_PREFETCHW),
-    [FEAT_D_1_EAX] = BIT(CPU_XSAVEOPT) | BIT(CPU_XSAVEC) | BIT(CPU_XGETBV1),
-    [FEAT_6_EAX] = BIT(CPU_ARAT),
-    [FEAT_8_7_EDX] = BIT(CPU_INVTSC),
-};
-
-/* Runs, but "max" leaves it out: idling by MWAIT would keep the host's processor busy. */
-static const uint32_t not_by_default[FEAT_WORDS] = {[FEAT_1_ECX] = BIT(CPU_MONITOR)};
-
-struct known_model {
-    const char *name, *vendor, *brand;
-    uint8_t family, model, stepping;
-    uint32_t leaf, extended_leaf;
-    uint32_t edx, ecx, ext_edx, ext_ecx; /* leaf 1 and 80000001h; all zero: everything there is */
-    const char *summary;
-};
-
-static const char brand[] = "Trapeze Virtual CPU";
-static const struct known_model models[] = {
-    {"max", "AuthenticAMD", brand, 6, 6, 3, 0x16, 0x80000021, 0, 0, 0, 0,
-     "everything that can be run here (default)"},
-    {"host", "AuthenticAMD", brand, 6, 6, 3, 0x16, 0x80000021, 0, 0, 0, 0, "the same as max"},
-    {"qemu64", "AuthenticAMD", brand, 15, 107, 1, 0xd, 0x8000000a, EDX_PC,
-     BIT(CPU_SSE3) | BIT(CPU_CX16) | ECX_HYPERVISOR, EXT_64, BIT(CPU_LAHF64),
-     "a plain 64-bit processor"},
-    {"qemu32", "GenuineIntel", brand, 6, 6, 3, 4, 0x80000004, EDX_PC,
-     BIT(CPU_SSE3) | ECX_HYPERVISOR, 0, 0, "a plain 32-bit processor"},
-    {"kvm64", "GenuineIntel", "Common KVM processor", 15, 6, 1, 0xd, 0x80000008, EDX_PC,
-     BIT(CPU_SSE3) | BIT(CPU_CX16) | ECX_HYPERVISOR, EXT_64, 0, "a plain 64-bit Pentium 4"},
-    {"486", "GenuineIntel", "", 4, 8, 0, 1, 0, EDX_486, 0, 0, 0, "80486"},
-    {"pentium", "GenuineIntel", "", 5, 4, 3, 1, 0, EDX_PENTIUM, 0, 0, 0, "Pentium MMX"},
-    {"core2duo", "GenuineIntel", "Intel(R) Core(TM)2 Duo CPU     T7700  @ 2.40GHz", 6, 15, 11, 10,
-     0x80000008, EDX_PC, BIT(CPU_SSE3) | BIT(CPU_SSSE3) | BIT(CPU_CX16) | ECX_HYPERVISOR, EXT_64,
-     BIT(CPU_LAHF64), "Core 2 Duo"},
-    {"Nehalem", "GenuineIntel", "Intel Core i7 9xx (Nehalem Class Core i7)", 6, 26, 3, 11,
-     0x80000008, EDX_PC, ECX_V2 | ECX_HYPERVISOR, EXT_64, BIT(CPU_LAHF64),
-     "Core i7 of 2008: x86-64-v2"},
-};
-
-/* What vector.c and the host's unit offer. */
-static void add_vector_features(uint32_t *features)
+static const struct model_entry *find_entry(const char *name)
 {
-    struct hostunit_features host;
-    hostunit_features(&host);
-    features[FEAT_1_EDX] |= host.leaf1_edx;
-    features[FEAT_1_ECX] |= host.leaf1_ecx;
-    features[FEAT_7_EBX] |= host.leaf7_ebx;
-    features[FEAT_7_ECX] |= host.leaf7_ecx;
-}
-
-static void everything(uint32_t *features)
-{
-    memcpy(features, can_run, sizeof(can_run));
-    add_vector_features(features);
-}
-
-/* Steps from one word to the other: insertions, deletions, replacements. */
-static unsigned distance(const char *a, const char *b)
-{
-    enum { LONGEST = 32 };
-    unsigned row[LONGEST + 1];
-    size_t length = strlen(b);
-    if (length > LONGEST || strlen(a) > LONGEST)
-        return LONGEST;
-    for (unsigned j = 0; j <= length; j++)
-        row[j] = j;
-    for (unsigned i = 0; a[i]; i++) {
-        unsigned diagonal = row[0];
-        row[0] = i + 1;
-        for (unsigned j = 0; j < length; j++) {
-            unsigned replace = diagonal + (a[i] != b[j]);
-            unsigned other = (row[j] < row[j + 1] ? row[j] : row[j + 1]) + 1;
-            diagonal = row[j + 1];
-            row[j + 1] = replace < other ? replace : other;
-        }
-    }
-    return row[length];
-}
-
-static const struct known_model *find_model(const char *name, const char **nearest)
-{
-    unsigned best = UINT32_MAX;
-    for (unsigned i = 0; i < ARRAY_LEN(models); i++) {
-        unsigned d = distance(name, models[i].name);
-        if (!strcmp(name, models[i].name))
-            return &models[i];
-        if (d < best) {
-            best = d;
-            *nearest = models[i].name;
-        }
-    }
+    for (unsigned i = 0; i < model_alias_count; i++)
+        if (!strcmp(model_aliases[i].name, name))
+            name = model_aliases[i].meant;
+    for (unsigned i = 0; i < model_entry_count; i++)
+        if (!strcmp(model_entries[i].name, name))
+            return &model_entries[i];
     return NULL;
 }
 
-static const struct feature_name *find_feature(const char *name, const char **nearest)
+static const char *nearest_model(const char *name)
 {
-    unsigned best = UINT32_MAX;
-    for (unsigned i = 0; i < ARRAY_LEN(feature_names); i++) {
-        unsigned d = distance(name, feature_names[i].name);
-        if (!d)
-            return &feature_names[i];
-        if (d < best) {
-            best = d;
-            *nearest = feature_names[i].name;
-        }
-    }
-    return NULL;
-}
-
-static int set_feature(struct cpu_model *model, const char *name, bool on, struct error *err)
-{
-    uint32_t possible[FEAT_WORDS];
     const char *nearest = "";
-    if (!strcmp(name, "kvmclock") || !strcmp(name, "kvm")) {
-        model->kvm = on;
-        return 0;
-    }
-    const struct feature_name *f = find_feature(name, &nearest);
-    if (!f)
-        return error_set(err, EINVAL,
-                         "-cpu: there is no feature '%s'; the nearest is '%s' (see -cpu help)",
-                         name, nearest);
-    unsigned word = f->feature / 32;
-    uint32_t bit = 1u << (f->feature % 32);
-    everything(possible);
-    if (on && !(possible[word] & bit))
-        return error_set(err, ENOTSUP, "-cpu: feature '%s' cannot be run here; leave it out", name);
-    if (on)
-        model->features[word] |= bit;
-    else
-        model->features[word] &= ~bit;
-    return 0;
-}
-
-/* One item after the model's name: +feature, -feature, feature, feature=on|off. */
-static int apply_item(struct cpu_model *model, char *item, struct error *err)
-{
-    bool on = true;
-    char *value = strchr(item, '=');
-    if (*item == '+' || *item == '-') {
-        on = *item == '+';
-        return set_feature(model, item + 1, on, err);
-    }
-    if (value) {
-        *value++ = 0;
-        if (!strcmp(item, "phys-bits")) {
-            char *end;
-            unsigned long bits = strtoul(value, &end, 10);
-            if (*end || bits < 32 || bits > 48)
-                return error_set(err, EINVAL, "-cpu: phys-bits must be 32 to 48, not '%s'", value);
-            model->physical_bits = (unsigned)bits;
-            return 0;
+    unsigned best = UINT32_MAX;
+    unsigned count = model_entry_count + model_alias_count + ARRAY_LEN(special_models);
+    for (unsigned i = 0; i < count; i++) {
+        const char *candidate = i < model_entry_count ? model_entries[i].name
+                                : i < model_entry_count + model_alias_count
+                                    ? model_aliases[i - model_entry_count].name
+                                    : special_models[i - model_entry_count - model_alias_count][0];
+        unsigned d = name_distance(name, candidate);
+        if (d < best) {
+            best = d;
+            nearest = candidate;
         }
-        on = !strcmp(value, "on") || !strcmp(value, "yes") || !strcmp(value, "true");
-        if (!on && strcmp(value, "off") != 0 && strcmp(value, "no") != 0 &&
-            strcmp(value, "false") != 0)
-            return error_set(err, EINVAL, "-cpu: '%s' must be on or off, not '%s'", item, value);
     }
-    return set_feature(model, item, on, err);
+    return nearest;
 }
 
-/* Features that others rest on: without the base they go too. */
-static void mend(struct cpu_model *model)
+/* Filling in */
+
+static void set_bits(uint32_t *words, const uint32_t *mask, bool on)
 {
-    static const uint16_t needs[][2] = {
-        {CPU_SSE, CPU_FXSR},       {CPU_SSE2, CPU_SSE},
-        {CPU_SSE3, CPU_SSE2},      {CPU_SSSE3, CPU_SSE3},
-        {CPU_SSE41, CPU_SSSE3},    {CPU_SSE42, CPU_SSE41},
-        {CPU_AES, CPU_SSE2},       {CPU_PCLMUL, CPU_SSE2},
-        {CPU_SHA, CPU_SSSE3},      {CPU_AVX, CPU_XSAVE},
-        {CPU_AVX, CPU_SSE42},      {CPU_AVX2, CPU_AVX},
-        {CPU_FMA, CPU_AVX},        {CPU_F16C, CPU_AVX},
-        {CPU_XSAVEOPT, CPU_XSAVE}, {CPU_XSAVEC, CPU_XSAVE},
-        {CPU_XGETBV1, CPU_XSAVE},  {CPU_VAES, CPU_AVX},
-        {CPU_VPCLMULQDQ, CPU_AVX}, {CPU_GFNI, CPU_SSE2},
-        {CPU_LM, CPU_PAE},         {CPU_NX, CPU_PAE},
-        {CPU_LM, CPU_MSR},         {CPU_SYSCALL, CPU_MSR},
-        {CPU_X2APIC, CPU_APIC},    {CPU_TSC_DEADLINE, CPU_APIC},
-        {CPU_PDPE1GB, CPU_LM},     {CPU_PCID, CPU_LM},
-    };
-    for (unsigned i = 0; i < ARRAY_LEN(needs); i++)
-        if (!cpu_model_has(model, (enum cpu_feature)needs[i][1]))
-            model->features[needs[i][0] / 32] &= ~(1u << (needs[i][0] % 32));
-    if (!cpu_model_has(model, CPU_MSR) || !cpu_model_has(model, CPU_HYPERVISOR))
-        model->kvm = false;
+    for (unsigned i = 0; i < FEAT_WORDS; i++)
+        words[i] = on ? words[i] | mask[i] : words[i] & ~mask[i];
 }
 
-static void fill(struct cpu_model *model, const struct known_model *known)
+/* A table's list of names. */
+static void apply_list(uint32_t *words, const char *list, bool on)
 {
-    uint32_t possible[FEAT_WORDS];
-    everything(possible);
-    *model = (struct cpu_model){.family = known->family,
-                                .model = known->model,
-                                .stepping = known->stepping,
-                                .max_leaf = known->leaf,
-                                .max_extended_leaf = known->extended_leaf,
-                                .physical_bits = known->ext_edx || !known->edx ? 40 : 36};
-    snprintf(model->name, sizeof(model->name), "%s", known->name);
-    snprintf(model->vendor, sizeof(model->vendor), "%s", known->vendor);
-    snprintf(model->brand, sizeof(model->brand), "%s", known->brand);
-    if (!known->edx) {
-        for (unsigned i = 0; i < FEAT_WORDS; i++)
-            model->features[i] = possible[i] & ~not_by_default[i];
-    } else {
-        model->features[FEAT_1_EDX] = known->edx & possible[FEAT_1_EDX];
-        model->features[FEAT_1_ECX] = known->ecx & possible[FEAT_1_ECX];
-        model->features[FEAT_8_1_EDX] = known->ext_edx & possible[FEAT_8_1_EDX];
-        model->features[FEAT_8_1_ECX] = known->ext_ecx & possible[FEAT_8_1_ECX];
-        if (known->leaf >= 6)
-            model->features[FEAT_6_EAX] = BIT(CPU_ARAT);
+    uint32_t mask[FEAT_WORDS];
+    while (list && *list) {
+        size_t length = strcspn(list, " ");
+        if (length && feature_find(list, length, mask))
+            set_bits(words, mask, on);
+        list += length + (list[length] == ' ');
     }
-    model->kvm = true;
+}
+
+static void fill_from_entry(struct cpu_model *model, const struct model_entry *entry)
+{
+    if (entry->based_on)
+        fill_from_entry(model, find_entry(entry->based_on));
+    if (entry->family) {
+        model->family = entry->family;
+        model->model = entry->model;
+        model->stepping = entry->stepping;
+    }
+    if (entry->level) {
+        model->max_leaf = entry->level;
+        model->max_extended_leaf = entry->xlevel;
+    }
+    if (entry->vendor)
+        snprintf(model->vendor, sizeof(model->vendor), "%s", entry->vendor);
+    if (entry->brand)
+        snprintf(model->brand, sizeof(model->brand), "%s", entry->brand);
+    model->caches = entry->caches;
+    apply_list(model->features, entry->add, true);
+    apply_list(model->features, entry->remove, false);
+}
+
+static void fill_max(struct cpu_model *model)
+{
+    model->family = model->model = 6;
+    model->stepping = 3;
+    model->max_leaf = 0x16;
+    model->max_extended_leaf = 0x80000021;
+    snprintf(model->vendor, sizeof(model->vendor), "AuthenticAMD");
+    snprintf(model->brand, sizeof(model->brand), "Trapeze Virtual CPU");
+    features_possible(model->features);
+    model->features[FEAT_1_EDX] &= ~(1u << (CPU_HT % 32)); /* of one core with one thread */
+    model->features[FEAT_8_1_ECX] &= ~(1u << (CPU_CMP_LEGACY % 32));
+}
+
+/* The host's CPUID: who it says it is, and which features it has. */
+static void fill_host(struct cpu_model *model)
+{
+    uint32_t a, b, c, d, eax, host[FEAT_WORDS];
+    features_possible(model->features);
+    memcpy(host, model->features, sizeof(host));
+    __cpuid(0, model->max_leaf, b, c, d);
+    store_le32(model->vendor, b);
+    store_le32(model->vendor + 4, d);
+    store_le32(model->vendor + 8, c);
+    __cpuid(1, eax, b, c, d);
+    model->family = eax >> 8 & 15;
+    model->model = eax >> 4 & 15;
+    model->stepping = eax & 15;
+    if (model->family == 6 || model->family == 15)
+        model->model |= eax >> 12 & 0xf0;
+    if (model->family == 15)
+        model->family += eax >> 20 & 0xff;
+    host[FEAT_1_EDX] = d;
+    host[FEAT_1_ECX] = c | 1u << 31;
+    if (__get_cpuid_count(7, 0, &a, &host[FEAT_7_EBX], &host[FEAT_7_ECX], &host[FEAT_7_EDX]))
+        __get_cpuid_count(7, 1, &host[FEAT_7_1_EAX], &b, &c, &d);
+    __get_cpuid_count(0xd, 1, &host[FEAT_D_1_EAX], &b, &c, &d);
+    __get_cpuid(6, &host[FEAT_6_EAX], &b, &c, &d);
+    __cpuid(0x80000000, model->max_extended_leaf, b, c, d);
+    __get_cpuid(0x80000001, &a, &b, &host[FEAT_8_1_ECX], &host[FEAT_8_1_EDX]);
+    for (uint32_t i = 0; i < 3; i++)
+        if (__get_cpuid(0x80000002 + i, &a, &b, &c, &d)) {
+            store_le32(model->brand + i * 16, a);
+            store_le32(model->brand + i * 16 + 4, b);
+            store_le32(model->brand + i * 16 + 8, c);
+            store_le32(model->brand + i * 16 + 12, d);
+        }
+    __get_cpuid(0x80000008, &a, &host[FEAT_8_8_EBX], &c, &d);
+    if (model->max_leaf > 0x16) /* no more than we have something to say of */
+        model->max_leaf = 0x16;
+    if (model->max_extended_leaf > 0x80000021)
+        model->max_extended_leaf = 0x80000021;
+    for (unsigned i = 0; i < FEAT_WORDS; i++)
+        model->features[i] &= host[i];
+}
+
+/* What QEMU gives every model under KVM. */
+static const uint32_t always[FEAT_WORDS] = {
+    [FEAT_1_ECX] = 1u << 31, /* hypervisor */
+    [FEAT_KVM] = 1 << 0 | 1 << 1 | 1 << 3 | 1 << 24,
+};
+
+static int fill(struct cpu_model *model, const char *name, struct error *err)
+{
+    const struct model_entry *entry = find_entry(name);
+    *model = (struct cpu_model){.kvm = true, .check = true};
+    if (entry)
+        fill_from_entry(model, entry);
+    else if (!strcmp(name, "max"))
+        fill_max(model);
+    else if (!strcmp(name, "host"))
+        fill_host(model);
+    else if (strcmp(name, "base") != 0)
+        return error_set(err, EINVAL,
+                         "-cpu: there is no model '%s'; the nearest is '%s' (see -cpu help)", name,
+                         nearest_model(name));
+    for (unsigned i = 0; i < FEAT_WORDS; i++)
+        model->features[i] = (model->features[i] & ~features_not_by_default[i]) | always[i];
+    snprintf(model->name, sizeof(model->name), "%s", name);
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC_RAW, &t);
     model->epoch_ns = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
     model->epoch_tsc = __builtin_ia32_rdtsc();
+    return 0;
+}
+
+/* The items behind the name */
+
+struct parse {
+    struct cpu_model *model;
+    uint32_t asked[FEAT_WORDS]; /* switched on by hand */
+    bool enforce;
+};
+
+static int set_feature(struct parse *parse, const char *name, bool on, struct error *err)
+{
+    uint32_t mask[FEAT_WORDS];
+    char plain[64];
+    snprintf(plain, sizeof(plain), "%s", name);
+    for (char *p = plain; *p; p++)
+        if (*p == '_')
+            *p = '-';
+    bool known = feature_find(plain, strlen(plain), mask);
+    if (!known && !strncmp(plain, "vmx-", 4)) { /* details of VMX */
+        mask[FEAT_1_ECX] |= 1 << 5;
+        known = true;
+        if (!on)
+            return 0;
+    }
+    if (!known)
+        return error_set(err, EINVAL,
+                         "-cpu: there is no feature '%s'; the nearest is '%s' (see -cpu help)",
+                         name, feature_nearest(plain));
+    set_bits(parse->model->features, mask, on);
+    set_bits(parse->asked, mask, on);
+    return 0;
+}
+
+static int parse_bool(const char *item, const char *value, bool *on, struct error *err)
+{
+    *on = !value || !strcmp(value, "on") || !strcmp(value, "yes") || !strcmp(value, "true");
+    if (!*on && strcmp(value, "off") != 0 && strcmp(value, "no") != 0 &&
+        strcmp(value, "false") != 0)
+        return error_set(err, EINVAL, "-cpu: '%s' must be on or off, not '%s'", item, value);
+    return 0;
+}
+
+/* Switches that are no bits of CPUID. */
+static bool *find_switch(struct parse *parse, const char *name)
+{
+    if (!strcmp(name, "check"))
+        return &parse->model->check;
+    if (!strcmp(name, "enforce"))
+        return &parse->enforce;
+    if (!strcmp(name, "kvm"))
+        return &parse->model->kvm;
+    if (!strcmp(name, "ignore-msrs"))
+        return &parse->model->ignore_msrs;
+    return NULL;
+}
+
+static int set_number(struct cpu_model *model, const char *name, const char *value, bool *ours,
+                      struct error *err)
+{
+    struct number {
+        const char *name;
+        unsigned *to;
+        unsigned least, most;
+    } numbers[] = {
+        {"family", &model->family, 0, 0xff + 0xf},
+        {"model", &model->model, 0, 0xff},
+        {"stepping", &model->stepping, 0, 15},
+        {"phys-bits", &model->physical_bits, 32, 48},
+        {"level", &model->max_leaf, 0, 0x20},
+        {"min-level", &model->max_leaf, 0, 0x20},
+        {"xlevel", &model->max_extended_leaf, 0, 0x80000021},
+        {"min-xlevel", &model->max_extended_leaf, 0, 0x80000021},
+    };
+    for (unsigned i = 0; i < ARRAY_LEN(numbers); i++) {
+        const struct number *n = &numbers[i];
+        if (strcmp(n->name, name) != 0)
+            continue;
+        char *end;
+        errno = 0;
+        unsigned long number = strtoul(value, &end, 0);
+        *ours = true;
+        if (errno || *end || end == value || *value == '-' || number < n->least || number > n->most)
+            return error_set(err, EINVAL, "-cpu: %s must be %u to %u, not '%s'", name, n->least,
+                             n->most, value);
+        *n->to = (unsigned)number;
+        return 0;
+    }
+    *ours = false;
+    return 0;
+}
+
+static int set_text(struct cpu_model *model, const char *name, const char *value, bool *ours,
+                    struct error *err)
+{
+    *ours = true;
+    if (!strcmp(name, "vendor")) {
+        if (strlen(value) != sizeof(model->vendor) - 1)
+            return error_set(err, EINVAL, "-cpu: vendor must have 12 characters, not '%s'", value);
+        memcpy(model->vendor, value, sizeof(model->vendor));
+        return 0;
+    }
+    if (!strcmp(name, "model-id")) {
+        if (strlen(value) >= sizeof(model->brand))
+            return error_set(err, EINVAL, "-cpu: model-id has more than 48 characters: '%s'",
+                             value);
+        snprintf(model->brand, sizeof(model->brand), "%s", value);
+        return 0;
+    }
+    return set_number(model, name, value, ours, err);
+}
+
+/* name, name=value */
+static int apply_property(struct parse *parse, char *item, struct error *err)
+{
+    bool on, ours = false;
+    char *value = strchr(item, '=');
+    if (value) {
+        *value++ = 0;
+        int ret = set_text(parse->model, item, value, &ours, err);
+        if (ret || ours)
+            return ret;
+    }
+    int ret = parse_bool(item, value, &on, err);
+    if (ret)
+        return ret;
+    bool *which = find_switch(parse, item);
+    if (!which)
+        return set_feature(parse, item, on, err);
+    *which = on;
+    return 0;
+}
+
+enum pass { PASS_PROPERTIES, PASS_PLUS, PASS_MINUS, PASSES };
+
+static enum pass pass_of(const char *item)
+{
+    return *item == '+' ? PASS_PLUS : *item == '-' ? PASS_MINUS : PASS_PROPERTIES;
+}
+
+static int apply_items(struct parse *parse, const char *items, struct error *err)
+{
+    for (enum pass pass = PASS_PROPERTIES; pass < PASSES; pass++) {
+        char *copy = strdup(items), *rest = copy, *item;
+        int ret = copy ? 0 : error_set(err, ENOMEM, "-cpu: out of memory");
+        while (!ret && (item = strsep(&rest, ","))) {
+            if (!*item || pass_of(item) != pass)
+                continue;
+            ret = pass == PASS_PROPERTIES ? apply_property(parse, item, err)
+                                          : set_feature(parse, item + 1, pass == PASS_PLUS, err);
+        }
+        free(copy);
+        if (ret)
+            return ret;
+    }
+    return 0;
+}
+
+/* What is asked for against what there is */
+
+static void raise_to(uint32_t *level, uint32_t least, uint32_t features)
+{
+    if (features && *level < least)
+        *level = least;
+}
+
+/* The leaves that hold the features are there. */
+static void raise_levels(struct cpu_model *model)
+{
+    const uint32_t *f = model->features;
+    raise_to(&model->max_leaf, 6, f[FEAT_6_EAX]);
+    raise_to(&model->max_leaf, 7, f[FEAT_7_EBX] | f[FEAT_7_ECX] | f[FEAT_7_EDX] | f[FEAT_7_1_EAX]);
+    raise_to(&model->max_leaf, 0xd, f[FEAT_D_1_EAX] | cpu_model_has(model, CPU_XSAVE));
+    raise_to(&model->max_extended_leaf, 0x80000001, f[FEAT_8_1_EDX] | f[FEAT_8_1_ECX]);
+    raise_to(&model->max_extended_leaf, 0x80000007, f[FEAT_8_7_EDX]);
+    raise_to(&model->max_extended_leaf, 0x80000008, f[FEAT_8_8_EBX]);
+}
+
+static void settle(struct parse *parse)
+{
+    struct cpu_model *model = parse->model;
+    uint32_t possible[FEAT_WORDS], before[FEAT_WORDS];
+    features_possible(possible);
+    for (unsigned i = 0; i < FEAT_WORDS; i++) {
+        model->missing[i] = model->features[i] & ~possible[i];
+        model->features[i] &= possible[i];
+    }
+    memcpy(before, model->features, sizeof(before));
+    features_mend(model->features);
+    for (unsigned i = 0; i < FEAT_WORDS; i++)
+        model->missing[i] |= before[i] & ~model->features[i] & parse->asked[i];
+    if (!cpu_model_has(model, CPU_HYPERVISOR))
+        model->kvm = false;
+    if (!model->kvm)
+        model->features[FEAT_KVM] = 0;
+    raise_levels(model);
+    if (!model->physical_bits)
+        model->physical_bits = cpu_model_has(model, CPU_LM)      ? 40
+                               : cpu_model_has(model, CPU_PSE36) ? 36
+                                                                 : 32;
+}
+
+static int check_enforced(const struct cpu_model *model, struct error *err)
+{
+    char *lines = cpu_model_warnings(model);
+    if (!lines)
+        return error_set(err, ENOMEM, "-cpu: out of memory");
+    int ret = 0;
+    if (*lines) {
+        lines[strcspn(lines, "\n")] = 0;
+        ret = error_set(err, ENOTSUP, "-cpu: %s, and enforce is on", lines);
+    }
+    free(lines);
+    return ret;
 }
 
 int cpu_model_create(struct cpu_model *model, const char *spec, struct error *err)
 {
-    const char *nearest = "";
-    char *copy = strdup(spec && *spec ? spec : "max");
-    if (!copy)
+    struct parse parse = {.model = model};
+    if (!spec || !*spec)
+        spec = "max";
+    char *name = strndup(spec, strcspn(spec, ","));
+    if (!name)
         return error_set(err, ENOMEM, "-cpu: out of memory");
-    char *rest = copy;
-    char *name = strsep(&rest, ",");
-    int result = 0;
-    const struct known_model *known = find_model(name, &nearest);
-    if (!known)
-        result = error_set(err, EINVAL,
-                           "-cpu: there is no model '%s'; the nearest is '%s' (see -cpu help)",
-                           name, nearest);
-    else
-        fill(model, known);
-    char *item;
-    while (!result && (item = strsep(&rest, ",")))
-        if (*item)
-            result = apply_item(model, item, err);
-    free(copy);
-    if (!result)
-        mend(model);
-    return result;
+    int ret = fill(model, name, err);
+    if (!ret)
+        ret = apply_items(&parse, spec + strlen(name), err);
+    free(name);
+    if (ret)
+        return ret;
+    settle(&parse);
+    if (parse.enforce) {
+        model->check = true;
+        ret = check_enforced(model, err);
+    }
+    return ret;
 }
 
-char *cpu_model_help(void)
+char *cpu_model_warnings(const struct cpu_model *model)
 {
-    uint32_t possible[FEAT_WORDS];
     char *text = NULL;
     size_t size;
     FILE *out = open_memstream(&text, &size);
     if (!out)
         return NULL;
-    everything(possible);
-    fprintf(out, "Available CPUs:\n");
-    for (unsigned i = 0; i < ARRAY_LEN(models); i++)
-        fprintf(out, "x86 %-12s %s\n", models[i].name, models[i].summary);
-    fprintf(out, "\nFeatures that can be run here (+name or -name after the model):\n");
-    unsigned column = 0;
-    for (unsigned i = 0; i < ARRAY_LEN(feature_names); i++) {
-        const struct feature_name *f = &feature_names[i];
-        if (!(possible[f->feature / 32] & 1u << (f->feature % 32)))
+    for (unsigned i = 0; i < FEAT_WORDS * 32; i++) {
+        const struct feature_word_name *word = &feature_words[i / 32];
+        if (model->check && model->missing[i / 32] >> (i % 32) & 1)
+            fprintf(out, "the interpreter doesn't support requested feature: %s.%s [bit %u]\n",
+                    word->where, word->bits[i % 32] ? word->bits[i % 32] : "?", i % 32);
+    }
+    fclose(out);
+    return text;
+}
+
+/* Help */
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void describe(FILE *out, const char *name)
+{
+    fprintf(out, "x86 %-20s  ", name);
+    for (unsigned i = 0; i < model_alias_count; i++) {
+        if (strcmp(model_aliases[i].name, name) != 0)
             continue;
-        if (column + strlen(f->name) > 74) {
-            fprintf(out, "\n");
+        size_t length = strlen(name);
+        bool versions = !strncmp(model_aliases[i].meant, name, length) &&
+                        !strcmp(model_aliases[i].meant + length, "-v1");
+        if (versions)
+            fprintf(out, "(alias configured by machine type)\n");
+        else
+            fprintf(out, "(alias of %s)\n", model_aliases[i].meant);
+        return;
+    }
+    struct cpu_model model = {0};
+    const struct model_entry *entry = find_entry(name);
+    fill_from_entry(&model, entry);
+    fprintf(out, "%s", model.brand);
+    if (entry->note)
+        fprintf(out, " [%s]", entry->note);
+    fprintf(out, "\n");
+}
+
+static void list_models(FILE *out)
+{
+    const char *names[256];
+    unsigned count = 0;
+    for (unsigned i = 0; i < model_entry_count && count < ARRAY_LEN(names); i++)
+        names[count++] = model_entries[i].name;
+    for (unsigned i = 0; i < model_alias_count && count < ARRAY_LEN(names); i++)
+        names[count++] = model_aliases[i].name;
+    qsort(names, count, sizeof(names[0]), compare_names);
+    fprintf(out, "Available CPUs:\n");
+    for (unsigned i = 0; i < count; i++)
+        describe(out, names[i]);
+    for (unsigned i = 0; i < ARRAY_LEN(special_models); i++)
+        fprintf(out, "x86 %-20s  %s\n", special_models[i][0], special_models[i][1]);
+}
+
+char *cpu_model_help(void)
+{
+    const char *names[FEAT_WORDS * 32];
+    unsigned count = 0, column = 0;
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return NULL;
+    list_models(out);
+    for (unsigned i = 0; i < FEAT_WORDS * 32; i++)
+        if (feature_words[i / 32].bits[i % 32])
+            names[count++] = feature_words[i / 32].bits[i % 32];
+    qsort(names, count, sizeof(names[0]), compare_names);
+    fprintf(out, "\nRecognized CPUID flags:\n ");
+    for (unsigned i = 0; i < count; i++) {
+        if (column + strlen(names[i]) + 1 > 75) {
+            fprintf(out, "\n ");
             column = 0;
         }
-        column += (unsigned)fprintf(out, "  %s", f->name);
+        column += (unsigned)fprintf(out, " %s", names[i]);
     }
     fprintf(out, "\n");
     fclose(out);

@@ -22,6 +22,12 @@ enum feature_word {
     FEAT_D_1_EAX,
     FEAT_6_EAX,
     FEAT_8_7_EDX,
+    FEAT_7_1_EAX,
+    FEAT_8_8_EBX,
+    FEAT_8_A_EDX,
+    FEAT_KVM,      /* 40000001h EAX */
+    FEAT_ARCH_CAP, /* the low half of MSR 10Ah */
+    FEAT_OTHER,    /* known by name only: no bits of CPUID, never there */
     FEAT_WORDS
 };
 /* A feature: word * 32 + bit. */
@@ -104,7 +110,47 @@ enum cpu_feature {
     CPU_XGETBV1 = FEATURE(FEAT_D_1_EAX, 2),
     CPU_ARAT = FEATURE(FEAT_6_EAX, 2),
     CPU_INVTSC = FEATURE(FEAT_8_7_EDX, 8),
+    CPU_SS = FEATURE(FEAT_1_EDX, 27),
+    CPU_HT = FEATURE(FEAT_1_EDX, 28),
+    CPU_AVX512IFMA = FEATURE(FEAT_7_EBX, 21),
+    CPU_AVX512DQ = FEATURE(FEAT_7_EBX, 17),
+    CPU_AVX512CD = FEATURE(FEAT_7_EBX, 28),
+    CPU_AVX512BW = FEATURE(FEAT_7_EBX, 30),
+    CPU_AVX512VL = FEATURE(FEAT_7_EBX, 31),
+    CPU_AVX512VBMI = FEATURE(FEAT_7_ECX, 1),
+    CPU_AVX512VBMI2 = FEATURE(FEAT_7_ECX, 6),
+    CPU_AVX512VNNI = FEATURE(FEAT_7_ECX, 11),
+    CPU_AVX512BITALG = FEATURE(FEAT_7_ECX, 12),
+    CPU_AVX512VPOPCNTDQ = FEATURE(FEAT_7_ECX, 14),
+    CPU_CLDEMOTE = FEATURE(FEAT_7_ECX, 25),
+    CPU_FSRM = FEATURE(FEAT_7_EDX, 4),
+    CPU_AVX512VP2INTERSECT = FEATURE(FEAT_7_EDX, 8),
+    CPU_MD_CLEAR = FEATURE(FEAT_7_EDX, 10),
+    CPU_SERIALIZE = FEATURE(FEAT_7_EDX, 14),
+    CPU_AVX512FP16 = FEATURE(FEAT_7_EDX, 23),
+    CPU_STIBP = FEATURE(FEAT_7_EDX, 27),
+    CPU_SSBD = FEATURE(FEAT_7_EDX, 31),
+    CPU_AVX_VNNI = FEATURE(FEAT_7_1_EAX, 4),
+    CPU_AVX512BF16 = FEATURE(FEAT_7_1_EAX, 5),
+    CPU_MMXEXT = FEATURE(FEAT_8_1_EDX, 22),
+    CPU_CMP_LEGACY = FEATURE(FEAT_8_1_ECX, 1),
+    CPU_OSVW = FEATURE(FEAT_8_1_ECX, 9),
+    CPU_TOPOEXT = FEATURE(FEAT_8_1_ECX, 22),
+    CPU_XSAVEERPTR = FEATURE(FEAT_8_8_EBX, 2),
+    CPU_WBNOINVD = FEATURE(FEAT_8_8_EBX, 9),
+    CPU_IBPB = FEATURE(FEAT_8_8_EBX, 12),
+    CPU_IBRS = FEATURE(FEAT_8_8_EBX, 14),
+    CPU_AMD_STIBP = FEATURE(FEAT_8_8_EBX, 15),
+    CPU_AMD_SSBD = FEATURE(FEAT_8_8_EBX, 24),
+    CPU_AMD_NO_SSB = FEATURE(FEAT_8_8_EBX, 26),
+    CPU_KVMCLOCK_OLD = FEATURE(FEAT_KVM, 0),
+    CPU_KVM_NOPIODELAY = FEATURE(FEAT_KVM, 1),
+    CPU_KVMCLOCK = FEATURE(FEAT_KVM, 3),
+    CPU_KVMCLOCK_STABLE = FEATURE(FEAT_KVM, 24),
 };
+
+/* Which caches leaves 2, 4, 80000005h, 80000006h and 8000001Dh tell of. */
+enum cpu_caches { CACHES_PLAIN, CACHES_EPYC, CACHES_EPYC_ROME, CACHES_EPYC_MILAN };
 
 struct cpu_model {
     char name[32];
@@ -113,17 +159,25 @@ struct cpu_model {
     unsigned family, model, stepping;
     uint32_t max_leaf, max_extended_leaf;
     uint32_t features[FEAT_WORDS];
-    unsigned physical_bits; /* guest-physical address width: 32..48 */
-    bool kvm;               /* the kvmclock leaves and MSRs are offered */
+    uint32_t missing[FEAT_WORDS]; /* asked for, by the model or by hand, and not to be had here */
+    unsigned physical_bits;       /* guest-physical address width: 32..48 */
+    enum cpu_caches caches;
+    bool kvm;         /* the leaves of KVM are shown */
+    bool check;       /* cpu_model_warnings has something to say of `missing` */
+    bool ignore_msrs; /* MSRs that are not there read 0 and may be written, rather than #GP */
     /* One moment on the host's TSC and on CLOCK_MONOTONIC_RAW, to measure the TSC against. */
     uint64_t epoch_tsc;
     int64_t epoch_ns;
 };
 
-/* From -cpu's argument: "max", "qemu64,-sse3,+avx", "help" is the caller's. Only what an engine
- * here can run is offered: an unknown name or feature, or one we cannot run, is an error that names
- * the nearest. NULL: the default, "max". */
+/* From -cpu's argument: "max", "qemu64,-sse3,+avx,check=off". NULL: the default, "max". Features of
+ * the model that our engines do not have are left out and noted in `missing`; with "enforce" that
+ * is an error. So is an unknown name: the message says the nearest. */
 int cpu_model_create(struct cpu_model *model, const char *spec, struct error *err);
+
+/* What is missing, a line each, ready to be printed, as QEMU says it ("" when nothing is, or
+ * check=off); the caller frees. */
+char *cpu_model_warnings(const struct cpu_model *model);
 
 /* For `-cpu help`; the caller frees. */
 char *cpu_model_help(void);

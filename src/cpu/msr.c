@@ -50,11 +50,6 @@ enum msr {
 static const uint64_t mcg_cap = 10 | 1 << 8;
 /* 8 variable ranges, fixed ranges, write combining. */
 static const uint64_t mtrr_cap = 8 | 1 << 8 | 1 << 10;
-/* An interpreter does not speculate: RDCL_NO, IBRS_ALL, SKIP_L1DFL, SSB_NO, MDS_NO, PSCHANGE_MC_NO,
- * TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO. */
-static const uint64_t arch_capabilities =
-    0x1d | 1 << 5 | 1 << 6 | 1 << 8 | 7 << 13 | 1 << 20 | 1 << 24 | 1 << 26 | 1 << 27;
-
 static bool has(const struct vcpu *cpu, enum cpu_feature feature)
 {
     return cpu_model_has(cpu->model, feature);
@@ -153,8 +148,10 @@ static bool exists(const struct vcpu *cpu, uint32_t msr)
     case MSR_TSC_ADJUST:
         return has(cpu, CPU_TSC_ADJUST);
     case MSR_SPEC_CTRL:
+        return has(cpu, CPU_SPEC_CTRL) || has(cpu, CPU_STIBP) || has(cpu, CPU_SSBD) ||
+               has(cpu, CPU_IBRS) || has(cpu, CPU_AMD_STIBP) || has(cpu, CPU_AMD_SSBD);
     case MSR_PRED_CMD:
-        return has(cpu, CPU_SPEC_CTRL);
+        return has(cpu, CPU_SPEC_CTRL) || has(cpu, CPU_IBPB);
     case MSR_ARCH_CAPABILITIES:
         return has(cpu, CPU_ARCH_CAPABILITIES);
     case MSR_SYSENTER_CS:
@@ -239,6 +236,12 @@ static bool amd_nothing(const struct vcpu *cpu, uint32_t msr)
     }
 }
 
+/* The clock's registers have two sets of numbers, with a feature each. */
+static bool has_kvmclock(const struct vcpu *cpu, uint32_t msr)
+{
+    return has(cpu, msr < 0x4b564d00 ? CPU_KVMCLOCK_OLD : CPU_KVMCLOCK);
+}
+
 static bool read_special(struct vcpu *cpu, uint32_t msr, uint64_t *value)
 {
     switch (msr) {
@@ -252,7 +255,7 @@ static bool read_special(struct vcpu *cpu, uint32_t msr, uint64_t *value)
         *value = cpu->spec_ctrl;
         return true;
     case MSR_ARCH_CAPABILITIES:
-        *value = arch_capabilities;
+        *value = cpu->model->features[FEAT_ARCH_CAP];
         return true;
     case MSR_MCG_CAP:
         *value = mcg_cap;
@@ -303,11 +306,11 @@ bool cpu_read_msr(struct vcpu *cpu, uint32_t msr, uint64_t *value)
         }
         if (read_special(cpu, msr, value) || amd_nothing(cpu, msr))
             return true;
-        if (cpu->model->kvm && clock_msr_read(cpu, msr, value))
+        if (has_kvmclock(cpu, msr) && clock_msr_read(cpu, msr, value))
             return true;
     }
     log_limited(LOG_UNIMP, "rdmsr 0x%x: no such register", msr);
-    return false;
+    return cpu->model->ignore_msrs;
 }
 
 static bool write_efer(struct vcpu *cpu, uint64_t value)
@@ -443,10 +446,12 @@ bool cpu_write_msr(struct vcpu *cpu, uint32_t msr, uint64_t value)
     }
     if (write_special(cpu, msr, value) || amd_nothing(cpu, msr))
         return true;
-    if (cpu->model->kvm && clock_msr_write(cpu, msr, value))
+    if (has_kvmclock(cpu, msr) && clock_msr_write(cpu, msr, value))
         return true;
+    if (read_special(cpu, msr, &(uint64_t){0}))
+        return false; /* it is there, and does not take this value */
 unknown:
     log_limited(LOG_UNIMP, "wrmsr 0x%x: no such register, or not value 0x%llx", msr,
                 (unsigned long long)value);
-    return false;
+    return cpu->model->ignore_msrs;
 }

@@ -140,12 +140,23 @@ static int fail(const struct error *err, int exit_code)
     return exit_code;
 }
 
+/* Features of -cpu that are not to be had. */
+static void warn_of_missing(const struct cpu_model *model)
+{
+    char *lines = cpu_model_warnings(model), *rest = lines, *line;
+    while ((line = strsep(&rest, "\n")))
+        if (*line)
+            log_warn("%s", line);
+    free(lines);
+}
+
 /* 0 or an exit code. -cpu is looked at here so that a bad one is a bad command line. */
 static int check_and_log(const struct config *config, struct error *err)
 {
     struct cpu_model model;
     if (cpu_model_create(&model, config->cpu, err) < 0)
         return EXIT_USAGE;
+    warn_of_missing(&model);
     if (config->log_items && log_enable(config->log_items, err) < 0)
         return EXIT_USAGE;
     if (config->log_file && log_to_file(config->log_file, err) < 0)

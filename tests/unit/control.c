@@ -203,6 +203,12 @@ static void kvmclock(void **state)
     b = bench_new("max,-kvmclock");
     assert_false(cpu_write_msr(b->cpu, 0x4b564d01, 0x30001));
     r = cpu_cpuid(b->cpu, 0x40000000, 0);
+    assert_memory_equal(&r.ebx, "KVMKVMKVM\0\0\0", 12);
+    assert_int_equal(cpu_cpuid(b->cpu, 0x40000001, 0).eax & 9, 0);
+    bench_free(b);
+    b = bench_new("max,kvm=off");
+    assert_false(cpu_write_msr(b->cpu, 0x4b564d01, 0x30001));
+    r = cpu_cpuid(b->cpu, 0x40000000, 0);
     assert_memory_equal(&r.ebx, "TrapezeTrapz", 12);
     bench_free(b);
 }
