@@ -423,7 +423,7 @@ static bool prepare(struct fixture *f, const struct generated *g, struct op *op,
                         .cpu = f->cpu,
                         .unit = f->unit};
     bool ends = false;
-    return decode_vector(&d, op, &ends) && op->fn != vector_undefined;
+    return decode_is_there(&d) && decode_vector(&d, op, &ends) && op->fn != vector_undefined;
 }
 
 /* Signal that stopped it, or 0. */

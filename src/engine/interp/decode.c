@@ -148,6 +148,11 @@ static void fill(const struct decoded *d, struct op *op, bool *ends)
         op->flags |= OP_REPNE;
     fill_memory(d, op);
     *ends = false;
+    if (!decode_is_there(d)) {
+        op->fn = op_undefined;
+        *ends = true;
+        return;
+    }
     if (decode_integer(d, op, ends) || decode_system(d, op, ends) || decode_vector(d, op, ends))
         return;
     log_limited(LOG_UNIMP, "interp: no handler for %s", ZydisMnemonicGetString(d->insn->mnemonic));

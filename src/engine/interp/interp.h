@@ -73,6 +73,11 @@ bool decode_integer(const struct decoded *d, struct op *op, bool *ends); /* inte
 bool decode_system(const struct decoded *d, struct op *op, bool *ends);  /* system.c */
 bool decode_vector(const struct decoded *d, struct op *op, bool *ends);  /* vector.c: x87 to AVX */
 
+/* features.c: has the CPU model what the instruction takes? Is it one of decode_vector's, beyond
+ * the x87? */
+bool decode_is_there(const struct decoded *d);
+bool decode_is_vector(const struct decoded *d);
+
 static inline void op_sync(struct vcpu *cpu, const struct op *op)
 {
     cpu->rip = cpu->gpr[GPR_RIP] + op->offset;

@@ -327,6 +327,7 @@ static const struct simple simple[] = {
     {ZYDIS_MNEMONIC_INVPCID, CPU_INVPCID, true, op_invpcid},
     {ZYDIS_MNEMONIC_WBINVD, 0, false, op_wbinvd},
     {ZYDIS_MNEMONIC_INVD, 0, false, op_wbinvd},
+    {ZYDIS_MNEMONIC_SERIALIZE, CPU_SERIALIZE, false, op_nothing},
     {ZYDIS_MNEMONIC_HLT, 0, true, op_hlt},
     {ZYDIS_MNEMONIC_MONITOR, CPU_MONITOR, false, op_monitor},
     {ZYDIS_MNEMONIC_MWAIT, CPU_MONITOR, true, op_mwait},

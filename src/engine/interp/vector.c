@@ -240,54 +240,6 @@ static const struct op *do_movnti(struct vcpu *cpu, const struct op *op)
 
 /* Decoding */
 
-struct isa_entry {
-    uint16_t set;     /* ZydisISASet */
-    uint16_t feature; /* enum cpu_feature */
-};
-static const struct isa_entry isa_sets[] = {
-    {ZYDIS_ISA_SET_PENTIUMMMX, CPU_MMX},
-    {ZYDIS_ISA_SET_SSE, CPU_SSE},
-    {ZYDIS_ISA_SET_SSEMXCSR, CPU_SSE},
-    {ZYDIS_ISA_SET_SSE_PREFETCH, CPU_FPU},
-    {ZYDIS_ISA_SET_PREFETCH_NOP, CPU_FPU},
-    {ZYDIS_ISA_SET_SSE2, CPU_SSE2},
-    {ZYDIS_ISA_SET_SSE2MMX, CPU_SSE2},
-    {ZYDIS_ISA_SET_SSE3, CPU_SSE3},
-    {ZYDIS_ISA_SET_SSSE3, CPU_SSSE3},
-    {ZYDIS_ISA_SET_SSSE3MMX, CPU_SSSE3},
-    {ZYDIS_ISA_SET_SSE4, CPU_SSE41},
-    {ZYDIS_ISA_SET_SSE42, CPU_SSE42},
-    {ZYDIS_ISA_SET_AES, CPU_AES},
-    {ZYDIS_ISA_SET_PCLMULQDQ, CPU_PCLMUL},
-    {ZYDIS_ISA_SET_SHA, CPU_SHA},
-    {ZYDIS_ISA_SET_GFNI, FEATURE(FEAT_7_ECX, 8)},
-    {ZYDIS_ISA_SET_AVX, CPU_AVX},
-    {ZYDIS_ISA_SET_AVXAES, CPU_AES},
-    {ZYDIS_ISA_SET_AVX_GFNI, FEATURE(FEAT_7_ECX, 8)},
-    {ZYDIS_ISA_SET_AVX2, CPU_AVX2},
-    {ZYDIS_ISA_SET_AVX2GATHER, CPU_AVX2},
-    {ZYDIS_ISA_SET_FMA, CPU_FMA},
-    {ZYDIS_ISA_SET_F16C, CPU_F16C},
-    {ZYDIS_ISA_SET_VAES, FEATURE(FEAT_7_ECX, 9)},
-    {ZYDIS_ISA_SET_VPCLMULQDQ, FEATURE(FEAT_7_ECX, 10)},
-};
-
-static const struct isa_entry *find_isa(ZydisISASet set)
-{
-    for (unsigned i = 0; i < ARRAY_LEN(isa_sets); i++)
-        if (isa_sets[i].set == set)
-            return &isa_sets[i];
-    return NULL;
-}
-
-static bool model_has(const struct decoded *d, const struct isa_entry *isa)
-{
-    const struct cpu_model *model = d->cpu->model;
-    if (d->insn->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX && !cpu_model_has(model, CPU_AVX))
-        return false;
-    return cpu_model_has(model, (enum cpu_feature)isa->feature);
-}
-
 /* Can it raise floating-point exceptions? */
 static bool is_raising(const ZydisDecodedInstruction *insn)
 {
@@ -441,14 +393,9 @@ bool decode_vector(const struct decoded *d, struct op *op, bool *ends)
     set_common_flags(d, op);
     if (decode_x87(d, op) || decode_xstate(d, op))
         return true;
-    const struct isa_entry *isa = find_isa(d->insn->meta.isa_set);
-    if (!isa)
+    (void)ends;
+    if (!decode_is_vector(d))
         return false;
-    if (!model_has(d, isa)) {
-        op->fn = vector_undefined;
-        *ends = false;
-        return true;
-    }
     if (decode_special(d, op) || decode_vector_masked(d, op) || decode_vector_move(d, op))
         return true;
     return decode_stub(d, op);
