@@ -55,6 +55,13 @@ int command_interrupts(struct vm *vm, FILE *out, struct error *err)
     return print_and_free(vm->machine->describe_irqs(vm->machine), out, err);
 }
 
+int command_engine(struct vm *vm, FILE *out, struct error *err)
+{
+    if (!vm->engine_type->statistics)
+        return error_set(err, ENODEV, "the engine %s counts nothing", vm->engine_type->name);
+    return print_and_free(vm->engine_type->statistics(vm->engine), out, err);
+}
+
 static void print_ports(void *opaque, uint16_t first, uint32_t count, const char *name)
 {
     fprintf(opaque, "    %016x-%016x (prio 0, i/o): %s\n", first, first + count - 1,

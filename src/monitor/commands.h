@@ -46,6 +46,8 @@ int command_screendump(struct vm *vm, const char *path, enum picture_format form
 /* The registers of one processor. Frozen. */
 int command_registers(struct vm *vm, uint64_t index, FILE *out, struct error *err);
 int command_interrupts(struct vm *vm, FILE *out, struct error *err);
+/* The engine's counters. Frozen. */
+int command_engine(struct vm *vm, FILE *out, struct error *err);
 int command_memory_tree(struct vm *vm, bool flat, FILE *out, struct error *err);
 void command_chardevs(struct vm *vm, FILE *out);
 void command_status(struct vm *vm, FILE *out);

@@ -195,6 +195,12 @@ static int info_pic(struct hmp *hmp, const struct hmp_arg *args, FILE *out, stru
     return command_interrupts(hmp->vm, out, err);
 }
 
+static int info_jit(struct hmp *hmp, const struct hmp_arg *args, FILE *out, struct error *err)
+{
+    (void)args;
+    return command_engine(hmp->vm, out, err);
+}
+
 static int info_mtree(struct hmp *hmp, const struct hmp_arg *args, FILE *out, struct error *err)
 {
     return command_memory_tree(hmp->vm, args[0].given, out, err);
@@ -228,6 +234,11 @@ static int info_name(struct hmp *hmp, const struct hmp_arg *args, FILE *out, str
 
 static const struct hmp_command info_commands[] = {
     {.name = "chardev", .usage = "", .help = "show the character devices", .run = info_chardev},
+    {.name = "jit",
+     .usage = "",
+     .help = "show what the engine has counted: instructions, code kept",
+     .run = info_jit,
+     .frozen = true},
     {.name = "mtree",
      .params = {{HMP_FLAG, "flat", true, 'f'}},
      .usage = "[-f]",
