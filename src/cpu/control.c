@@ -205,8 +205,10 @@ static unsigned check_dr(struct vcpu *cpu, unsigned n)
         n += 2;
     }
     check_cpl0(cpu);
-    if (cpu->dr[7] & DR7_GD)
+    if (cpu->dr[7] & DR7_GD) {
+        cpu->rflags |= FLAG_RF; /* a fault, and so its image has it: SDM 3B 17.3.1.1 */
         cpu_raise_db(cpu, DR6_BD);
+    }
     return n;
 }
 

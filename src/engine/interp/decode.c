@@ -37,8 +37,11 @@ static const struct op *op_check_second_page(struct vcpu *cpu, const struct op *
 {
     op_sync(cpu, op);
     gva_t linear = cpu->rip;
-    if ((cpu->code_mode & CODE_SIZE) != CODE_64)
+    if ((cpu->code_mode & CODE_SIZE) != CODE_64) {
         linear = (uint32_t)(linear + cpu->seg[SEG_CS].base);
+        if (cpu->rip + op[1].length - 1 > cpu->seg[SEG_CS].limit)
+            cpu_raise_gp(cpu, 0);
+    }
     gva_t second = (linear & PAGE_MASK) + PAGE_SIZE;
     if (!(cpu->efer & EFER_LMA))
         second = (uint32_t)second;
