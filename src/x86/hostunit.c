@@ -168,7 +168,8 @@ static void put_vex_prefix(const ZydisDecodedInstruction *insn, const struct pla
                      (insn->opcode == 0x6e || (insn->opcode == 0x7e && insn->raw.vex.pp == 1) ||
                       insn->opcode == 0x2a)) ||
                     (insn->opcode_map == ZYDIS_OPCODE_MAP_0F3A &&
-                     (insn->opcode == 0x22 || insn->opcode == 0x16));
+                     (insn->opcode == 0x22 || insn->opcode == 0x16 || insn->opcode == 0x60 ||
+                      insn->opcode == 0x61));
     unsigned w = code64 || !gpr_form ? insn->raw.vex.W : 0;
     put(normal, 0xc4);
     put(normal,

@@ -158,19 +158,25 @@ INLINE void op_push(struct vcpu *cpu, const struct op *op, uint64_t value, unsig
 {
     if (__builtin_expect((cpu->code_mode & CODE_SIZE) == CODE_64, 1)) {
         uint64_t sp = cpu->gpr[RSP] - size;
-        op_store_at(cpu, op, sp, value, size);
-        cpu->gpr[RSP] = sp;
-    } else {
-        op_push_slow(cpu, op, value, size);
+        const struct tlb_entry *entry = &cpu->tlb[cpu->mmu][tlb_slot(sp)];
+        if (__builtin_expect(tlb_hit(cpu, entry, sp, size, ACCESS_WRITE), 1)) {
+            host_store((void *)(uintptr_t)(sp + entry->delta), value, size);
+            cpu->gpr[RSP] = sp;
+            return;
+        }
     }
+    op_push_slow(cpu, op, value, size);
 }
 
 INLINE uint64_t op_pop(struct vcpu *cpu, const struct op *op, unsigned size)
 {
     if (__builtin_expect((cpu->code_mode & CODE_SIZE) == CODE_64, 1)) {
-        uint64_t value = op_load_at(cpu, op, cpu->gpr[RSP], size);
-        cpu->gpr[RSP] += size;
-        return value;
+        uint64_t sp = cpu->gpr[RSP];
+        const struct tlb_entry *entry = &cpu->tlb[cpu->mmu][tlb_slot(sp)];
+        if (__builtin_expect(tlb_hit(cpu, entry, sp, size, ACCESS_READ), 1)) {
+            cpu->gpr[RSP] = sp + size;
+            return host_load((const void *)(uintptr_t)(sp + entry->delta), size);
+        }
     }
     return op_pop_slow(cpu, op, size);
 }

@@ -196,6 +196,40 @@ struct builder {
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 };
 
+/* VEX encodings of Knights Corner, which nothing else has. */
+static bool is_foreign(const ZydisDecodedInstruction *insn)
+{
+    switch (insn->meta.isa_set) {
+    case ZYDIS_ISA_SET_KNCE:
+    case ZYDIS_ISA_SET_KNCJKBR:
+    case ZYDIS_ISA_SET_KNCSTREAM:
+    case ZYDIS_ISA_SET_KNCV:
+    case ZYDIS_ISA_SET_KNC_MISC:
+    case ZYDIS_ISA_SET_KNC_PF_HINT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* With 32-bit addresses Zydis 4.0 takes a SIB byte without base for one with R13D when REX.B is
+ * set: mod 0, base 5 is a displacement alone, whatever REX.B says (SDM 2A 2.2.1.2). */
+static void correct_operands(struct builder *b)
+{
+    const ZydisDecodedInstruction *insn = &b->insn;
+    if (insn->address_width != 32 || insn->raw.modrm.mod != 0 || insn->raw.modrm.rm != 4 ||
+        insn->raw.sib.base != 5 || !(insn->attributes & ZYDIS_ATTRIB_HAS_SIB))
+        return;
+    for (unsigned i = 0; i < insn->operand_count; i++) {
+        ZydisDecodedOperandMem *mem = &b->operands[i].mem;
+        if (b->operands[i].type != ZYDIS_OPERAND_TYPE_MEMORY || mem->base != ZYDIS_REGISTER_R13D)
+            continue;
+        mem->base = ZYDIS_REGISTER_NONE;
+        mem->disp.has_displacement = ZYAN_TRUE;
+        mem->disp.value = insn->raw.disp.value;
+    }
+}
+
 enum step { STEP_OK, STEP_CROSSES, STEP_BAD };
 
 static enum step decode_one(struct builder *b, const uint8_t *bytes, unsigned available,
@@ -207,7 +241,7 @@ static enum step decode_one(struct builder *b, const uint8_t *bytes, unsigned av
     struct op *op = &b->ops[b->count];
     memset(op, 0, sizeof(*op));
     op->offset = (uint16_t)offset;
-    if (!ZYAN_SUCCESS(status)) {
+    if (!ZYAN_SUCCESS(status) || is_foreign(&b->insn)) {
         bool too_long =
             status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG || status == ZYDIS_STATUS_NO_MORE_DATA;
         op->fn = too_long ? op_too_long : op_undefined;
@@ -217,6 +251,7 @@ static enum step decode_one(struct builder *b, const uint8_t *bytes, unsigned av
         b->bad = available - 1;
         return STEP_BAD;
     }
+    correct_operands(b);
     static const uint8_t code_sizes[3] = {16, 32, 64};
     struct decoded d = {.insn = &b->insn,
                         .operands = b->operands,

@@ -122,11 +122,13 @@ static const struct op *bound(struct vcpu *cpu, const struct op *op)
     unsigned size = op->size, bits = size * 8;
     gva_t addr = op_linear(cpu, op, 2 * size, false);
     int64_t low = (int64_t)(tlb_load(cpu, addr, size, cpu->mmu) << (64 - bits)) >> (64 - bits);
+    int64_t index = (int64_t)(cpu->gpr[op->reg] << (64 - bits)) >> (64 - bits);
+    if (index < low)
+        cpu_raise(cpu, VEC_BR, 0);
     int64_t high =
         (int64_t)(tlb_load(cpu, (uint32_t)(addr + size), size, cpu->mmu) << (64 - bits)) >>
         (64 - bits);
-    int64_t index = (int64_t)(cpu->gpr[op->reg] << (64 - bits)) >> (64 - bits);
-    if (index < low || index > high)
+    if (index > high)
         cpu_raise(cpu, VEC_BR, 0);
     return op + 1;
 }

@@ -97,6 +97,11 @@ static const struct op *popa(struct vcpu *cpu, const struct op *op)
     return op + 1;
 }
 
+static uint64_t stack_offset(uint64_t value, unsigned width)
+{
+    return width == 8 ? value : width == 4 ? (uint32_t)value : (uint16_t)value;
+}
+
 /* SDM 2A, ENTER: extra16 is the frame size, extra8 the nesting level. */
 static const struct op *enter(struct vcpu *cpu, const struct op *op)
 {
@@ -104,28 +109,23 @@ static const struct op *enter(struct vcpu *cpu, const struct op *op)
     unsigned size = op->size, width = cpu_stack_width(cpu), level = op->extra8 & 31;
     uint64_t rsp = cpu->gpr[RSP], rbp = cpu->gpr[RBP];
     cpu_push(cpu, rbp, size);
-    uint64_t frame = cpu->gpr[RSP], pointer = rbp;
-    uint64_t links[32];
-    for (unsigned i = 1; i < level; i++) {
-        pointer -= size;
-        uint64_t at = width == 8 ? pointer : width == 4 ? (uint32_t)pointer : (uint16_t)pointer;
-        /* Faults from here on must leave RSP as it was. */
-        cpu->gpr[RSP] = rsp;
-        links[i] = tlb_load(cpu, cpu_linear(cpu, SEG_SS, at, size, false), size, cpu->mmu);
-    }
-    if (level)
-        links[level] = frame;
-    uint64_t sp = frame;
+    uint64_t frame = cpu->gpr[RSP], pointer = rbp, sp = frame;
+    cpu->gpr[RSP] = rsp; /* faults from here on leave it as it was */
+    /* One by one: what is read may be what was just pushed. */
     for (unsigned i = 1; i <= level; i++) {
+        uint64_t link = frame;
+        if (i < level) {
+            pointer -= size;
+            uint64_t from = stack_offset(pointer, width);
+            link = tlb_load(cpu, cpu_linear(cpu, SEG_SS, from, size, false), size, cpu->mmu);
+        }
         sp -= size;
-        uint64_t at = width == 8 ? sp : width == 4 ? (uint32_t)sp : (uint16_t)sp;
-        cpu->gpr[RSP] = rsp;
-        tlb_store(cpu, cpu_linear(cpu, SEG_SS, at, size, true), links[i], size, cpu->mmu);
+        gva_t to = cpu_linear(cpu, SEG_SS, stack_offset(sp, width), size, true);
+        tlb_store(cpu, to, link, size, cpu->mmu);
     }
     uint64_t new_rbp = frame;
     sp -= op->extra16;
-    uint64_t at = width == 8 ? sp : width == 4 ? (uint32_t)sp : (uint16_t)sp;
-    cpu->gpr[RSP] = rsp;
+    uint64_t at = stack_offset(sp, width);
     tlb_check_write(cpu, cpu_linear(cpu, SEG_SS, at, size, true), size, cpu->mmu);
     reg_set(cpu, RSP, sp, width);
     reg_set(cpu, RBP, new_rbp, size);

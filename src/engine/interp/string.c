@@ -166,8 +166,9 @@ static void scas_one(struct vcpu *cpu, const struct op *op)
 
 static void cmps_one(struct vcpu *cpu, const struct op *op)
 {
-    uint64_t x = load(cpu, op, source(cpu, op));
+    /* Where both would fault, processors tell of the second operand. */
     uint64_t y = load(cpu, op, destination(cpu, op, false));
+    uint64_t x = load(cpu, op, source(cpu, op));
     flags_compare(cpu, x, y, op->size);
     advance(cpu, op, RSI, 1);
     advance(cpu, op, RDI, 1);
@@ -249,7 +250,9 @@ static const struct op *rep_compare(struct vcpu *cpu, const struct op *op,
                                     void (*one)(struct vcpu *, const struct op *))
 {
     bool until_equal = op->flags & OP_REPNE;
+    uint32_t before = cpu->cc;
     for (unsigned i = 1; rep_count(cpu, op) != 0; i++) {
+        cpu->cc = before; /* a fault leaves the flags as they were (SDM 2B, REP) */
         one(cpu, op);
         rep_done(cpu, op, 1);
         bool equal = cpu->cc >> 14 & 1;

@@ -28,7 +28,7 @@ unsigned system_size(const struct decoded *d)
 unsigned system_stack_size(const struct decoded *d)
 {
     if (d->code64)
-        return operand_prefix(d) ? 2 : 8;
+        return operand_prefix(d) && d->insn->operand_width == 16 ? 2 : 8; /* REX.W prevails */
     return system_size(d);
 }
 
@@ -303,6 +303,13 @@ static const struct op *op_rdpid(struct vcpu *cpu, const struct op *op)
     return op + 1;
 }
 
+/* There are no caches to flush, but the line must be one that can be read (SDM 2A, CLFLUSH). */
+static const struct op *op_flush_line(struct vcpu *cpu, const struct op *op)
+{
+    (void)tlb_load(cpu, op_linear(cpu, op, 1, false), 1, cpu->mmu);
+    return op + 1;
+}
+
 static const struct op *op_random(struct vcpu *cpu, const struct op *op)
 {
     uint64_t value = 0;
@@ -356,9 +363,9 @@ static const struct simple simple[] = {
     {ZYDIS_MNEMONIC_PREFETCHT0, 0, false, op_nothing},
     {ZYDIS_MNEMONIC_PREFETCHT1, 0, false, op_nothing},
     {ZYDIS_MNEMONIC_PREFETCHT2, 0, false, op_nothing},
-    {ZYDIS_MNEMONIC_CLFLUSH, CPU_CLFLUSH, false, op_nothing},
-    {ZYDIS_MNEMONIC_CLFLUSHOPT, CPU_CLFLUSHOPT, false, op_nothing},
-    {ZYDIS_MNEMONIC_CLWB, CPU_CLWB, false, op_nothing},
+    {ZYDIS_MNEMONIC_CLFLUSH, CPU_CLFLUSH, false, op_flush_line},
+    {ZYDIS_MNEMONIC_CLFLUSHOPT, CPU_CLFLUSHOPT, false, op_flush_line},
+    {ZYDIS_MNEMONIC_CLWB, CPU_CLWB, false, op_flush_line},
     {ZYDIS_MNEMONIC_CLDEMOTE, 0, false, op_nothing},
     {ZYDIS_MNEMONIC_LFENCE, CPU_SSE2, false, op_nothing},
     {ZYDIS_MNEMONIC_MFENCE, CPU_SSE2, false, op_nothing},

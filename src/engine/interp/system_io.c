@@ -78,9 +78,9 @@ static const struct op *op_string(struct vcpu *cpu, const struct op *op)
     bool repeat = op->flags & (OP_REP | OP_REPNE);
     int64_t delta = cpu->rflags & FLAG_DF ? -(int64_t)op->size : op->size;
     op_sync(cpu, op);
+    cpu_check_io(cpu, port, op->size); /* with nothing to repeat too */
     if (repeat && !address_get(cpu, op, RCX))
         return op_leave(cpu, op);
-    cpu_check_io(cpu, port, op->size);
     cpu_watch_port(cpu, port, op->size);
     for (unsigned i = 0; i < RUN; i++) {
         if (op->extra8)

@@ -196,8 +196,7 @@ static const struct op *op_arpl(struct vcpu *cpu, const struct op *op)
     if (op->extra8) {
         selector = (uint16_t)cpu->gpr[op->rm];
     } else {
-        addr = op_linear(cpu, op, 2, true);
-        tlb_check_write(cpu, addr, 2, cpu->mmu);
+        addr = op_linear(cpu, op, 2, false);
         selector = (uint16_t)tlb_load(cpu, addr, 2, cpu->mmu);
     }
     bool raise = (selector & 3) < rpl;
@@ -206,7 +205,7 @@ static const struct op *op_arpl(struct vcpu *cpu, const struct op *op)
         if (op->extra8)
             system_set_register(cpu, op->rm, selector, 2);
         else
-            tlb_store(cpu, addr, selector, 2, cpu->mmu);
+            tlb_store(cpu, op_linear(cpu, op, 2, true), selector, 2, cpu->mmu);
     }
     set_zf(cpu, raise);
     return op + 1;

@@ -99,6 +99,8 @@ static __attribute__((noinline)) void run_unmasked(struct vcpu *cpu, const struc
     /* Exceptions of the operands come before those of the result, and hide them. */
     if (unmasked & (FPU_IE | FPU_DE | FPU_ZE))
         raised &= FPU_IE | FPU_DE | FPU_ZE;
+    else if (unmasked & (FPU_OE | FPU_UE))
+        raised &= ~(uint32_t)FPU_PE; /* no result was made, so none that is inexact */
     cpu->fpu = fpu;
     memcpy(cpu->gpr, gpr, sizeof(gpr));
     cpu->cc = cc;

@@ -52,17 +52,6 @@ static inline void vector_check(struct vcpu *cpu, const struct op *op, enum vect
     }
 }
 
-/* Linear address of the memory operand. */
-static inline gva_t vector_linear(struct vcpu *cpu, const struct op *op, unsigned size, bool write)
-{
-    if (op->extra16 & VEC_FLAT64) {
-        uint64_t ea = op_offset(cpu, op);
-        if (__builtin_expect((ea + (1ull << 47)) >> 48 == 0, 1))
-            return ea;
-    }
-    return op_linear(cpu, op, size, write);
-}
-
 static inline void vector_check_alignment(struct vcpu *cpu, const struct op *op, gva_t addr)
 {
     unsigned mask = op->extra16 & VEC_ALIGN16 ? 15 : op->extra16 & VEC_ALIGN32 ? 31 : 0;
@@ -70,6 +59,18 @@ static inline void vector_check_alignment(struct vcpu *cpu, const struct op *op,
         op_sync(cpu, op);
         cpu_raise_gp(cpu, 0);
     }
+}
+
+/* Linear address of the memory operand. */
+static inline gva_t vector_linear(struct vcpu *cpu, const struct op *op, unsigned size, bool write)
+{
+    if (op->extra16 & VEC_FLAT64) {
+        uint64_t ea = op_offset(cpu, op);
+        if (__builtin_expect((ea + (1ull << 47)) >> 48 == 0, 1))
+            return ea;
+        vector_check_alignment(cpu, op, ea); /* comes before what #SS might be */
+    }
+    return op_linear(cpu, op, size, write);
 }
 
 /* The operand at addr: in the guest's memory where that can be, else copied to buffer. */

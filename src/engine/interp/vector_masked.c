@@ -113,6 +113,11 @@ static const struct op *do_gather(struct vcpu *cpu, const struct op *op)
     uint8_t *data = cpu->fpu.zmm[op->reg], *mask = cpu->fpu.zmm[op->rm];
     const uint8_t *index = cpu->fpu.zmm[op->reg3];
     unsigned size = op->size;
+    /* The mask is all or nothing before the first element is read (SDM 2C, VGATHERDPS). */
+    unsigned length = op->extra8 * (size > op->imm ? size : (unsigned)op->imm);
+    for (unsigned i = 0; i < length / size; i++)
+        memset(mask + i * size, selected(cpu, op, i) ? 0xff : 0, size);
+    memset(mask + length, 0, 64 - length);
     for (unsigned i = 0; i < op->extra8; i++) {
         if (selected(cpu, op, i)) {
             uint64_t offset = op->imm == 4 ? (uint64_t)(int64_t)(int32_t)load_le32(index + i * 4u)

@@ -432,11 +432,11 @@ static const struct op *do_store_memory(struct vcpu *cpu, const struct op *op)
     unsigned size = type_size[type];
     uint8_t value[16];
     x87_begin(cpu, op);
-    gva_t addr = vector_linear(cpu, op, size, true);
+    /* The address matters only if there is something to store. */
     if (empty(fpu, 0)) {
         if (fpu->fcw & FPU_IE) {
             indefinite_of(type, value);
-            vector_store(cpu, op, addr, value, size);
+            vector_store(cpu, op, vector_linear(cpu, op, size, true), value, size);
         }
         record_memory(cpu, op);
         if (stack_fault(fpu, false))
@@ -446,7 +446,7 @@ static const struct op *do_store_memory(struct vcpu *cpu, const struct op *op)
     uint16_t status = x87_host_store(fpu, x87_st(fpu, 0), type, value, op->extra8 & FORM_TRUNCATE);
     bool stores = !(status & ~fpu->fcw & (FPU_IE | FPU_OE | FPU_UE));
     if (stores)
-        vector_store(cpu, op, addr, value, size);
+        vector_store(cpu, op, vector_linear(cpu, op, size, true), value, size);
     record_memory(cpu, op);
     merge(fpu, status, FPU_C1);
     if (stores)
@@ -458,10 +458,10 @@ static const struct op *do_store80(struct vcpu *cpu, const struct op *op)
 {
     struct fpu_state *fpu = &cpu->fpu;
     x87_begin(cpu, op);
-    gva_t addr = vector_linear(cpu, op, 10, true);
     bool under = empty(fpu, 0);
     if (!under || fpu->fcw & FPU_IE)
-        vector_store(cpu, op, addr, under ? indefinite : x87_st(fpu, 0), 10);
+        vector_store(cpu, op, vector_linear(cpu, op, 10, true), under ? indefinite : x87_st(fpu, 0),
+                     10);
     record_memory(cpu, op);
     fpu->fsw &= (uint16_t)~FPU_C1;
     if (!under || stack_fault(fpu, false))

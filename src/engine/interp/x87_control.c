@@ -31,6 +31,13 @@ static const struct op *do_fnop(struct vcpu *cpu, const struct op *op)
     return op + 1;
 }
 
+/* FENI, FDISI, FSETPM of old: nothing, without waiting. */
+static const struct op *do_nothing(struct vcpu *cpu, const struct op *op)
+{
+    begin_no_wait(cpu, op);
+    return op + 1;
+}
+
 static const struct op *do_fninit(struct vcpu *cpu, const struct op *op)
 {
     uint16_t old = cpu->fpu.fsw;
@@ -253,10 +260,10 @@ static bool decode_register(struct op *op, unsigned key)
         return set(op, do_fnclex, 0);
     case (3 << 3 | 4) << 3 | 3: /* DB E3 */
         return set(op, do_fninit, 0);
-    case (3 << 3 | 4) << 3 | 0: /* DB E0, E1, E4: FENI, FDISI, FSETPM of old: nothing */
+    case (3 << 3 | 4) << 3 | 0: /* DB E0, E1, E4 */
     case (3 << 3 | 4) << 3 | 1:
     case (3 << 3 | 4) << 3 | 4:
-        return set(op, do_fnop, 0);
+        return set(op, do_nothing, 0);
     case (7 << 3 | 4) << 3 | 0: /* DF E0 */
         return set(op, do_fnstsw_ax, 0);
     default:

@@ -131,10 +131,10 @@ static const struct op *do_fxsave(struct vcpu *cpu, const struct op *op)
 
 static const struct op *do_fxrstor(struct vcpu *cpu, const struct op *op)
 {
-    uint8_t image[IMAGE_END];
+    uint8_t image[IMAGE_SIZE];
     check_fxsave(cpu, op);
     gva_t addr = image_address(cpu, op, IMAGE_SIZE, 16, false);
-    fetch(cpu, op, addr, image, IMAGE_END);
+    fetch(cpu, op, addr, image, IMAGE_SIZE);
     check_mxcsr(cpu, load_le32(image + IMAGE_MXCSR));
     get_x87(&cpu->fpu, image, op->extra16 & VEC_REX_W);
     cpu->fpu.mxcsr = load_le32(image + IMAGE_MXCSR);
