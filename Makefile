@@ -5,7 +5,7 @@
 
 BUILD := build
 
-.PHONY: all run test chaos lint bench format clean help
+.PHONY: all run test fuzz-cpu chaos lint bench format clean help
 
 all: # builds build/trapeze
 	@tools/setup build
@@ -28,6 +28,11 @@ chaos: # a billion random instructions under sanitizers, minutes; INSTRUCTIONS=n
 	@ninja -C $(BUILD)-asan tests/x86/x86-chaos
 	@UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 $(BUILD)-asan/tests/x86/x86-chaos $(or $(INSTRUCTIONS),1000000000) $(SEED)
 
+fuzz-cpu: # the interpreter against this processor; CASES=20000000, SEED= (default: the time)
+	@tools/setup build test
+	@$(MAKE) --no-print-directory all
+	@$(BUILD)/tests/x86/silicon/cpu-fuzz $(or $(SEED),$(shell date +%s)) $(or $(CASES),20000000) $$(nproc)
+
 lint: # cppcheck and clang-tidy over src/
 	@tools/setup build lint
 	@$(MAKE) --no-print-directory all
@@ -46,4 +51,4 @@ clean: # removes what was built; guest images in cache/ stay
 	@rm -rf $(BUILD) $(BUILD)-asan compile_commands.json
 
 help: # lists the doors
-	@sed -n 's/^\([a-z]*\):.* # /  make \1\t/p; s/^\([a-z]*\): # /  make \1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.* # /  make \1\t/p; s/^\([a-z-]*\): # /  make \1\t/p' Makefile

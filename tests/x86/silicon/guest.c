@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The interpreted side: a processor at privilege level 3, in long mode as Linux sets it up, with
+ * the sandbox's pages. Every vector's handler, at level 0, is a HLT whose address tells the vector.
+ */
+#include "case.h"
+
+#include <cpuid.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "cpu/model.h"
+#include "engine/interp/interp.h"
+
+/* Guest-physical addresses; KERNEL is where they are seen at level 0. */
+enum {
+    KERNEL = 0x20000000,
+    PML4 = 0x1000,
+    PDPT = 0x2000,
+    PAGE_DIRECTORY = 0x3000,
+    PAGE_TABLE = 0x4000,
+    GDT = 0x5000,
+    TSS = 0x6000,
+    IDT = 0x7000,
+    HANDLERS = 0x8000,
+    KERNEL_STACK = 0xa000,
+    CODE_RAM = 0x10000,
+    DATA_RAM = 0x20000,
+    RAM_SIZE = 0x40000,
+};
+enum { PAGE_PRESENT = 1, PAGE_WRITABLE = 2, PAGE_USER = 4, PAGE_LARGE = 0x80 };
+#define PAGE_NX (1ull << 63)
+
+static struct {
+    struct mem *mem;
+    struct ram *ram;
+    struct mem_region region;
+    struct vcpu_world world;
+    struct cpu_model model;
+    struct engine *engine;
+    struct vcpu *cpu;
+    uint8_t *host;
+} guest;
+
+static void no_lock(void *opaque)
+{
+    (void)opaque;
+}
+
+static void put64(uint32_t address, uint64_t value)
+{
+    store_le64(guest.host + address, value);
+}
+
+static void build_tables(void)
+{
+    put64(PML4, PDPT | PAGE_PRESENT | PAGE_WRITABLE | PAGE_USER);
+    put64(PDPT, PAGE_DIRECTORY | PAGE_PRESENT | PAGE_WRITABLE | PAGE_USER);
+    put64(PAGE_DIRECTORY + (KERNEL >> 21) * 8, PAGE_LARGE | PAGE_PRESENT | PAGE_WRITABLE);
+    put64(PAGE_DIRECTORY + (SANDBOX >> 21) * 8,
+          PAGE_TABLE | PAGE_PRESENT | PAGE_WRITABLE | PAGE_USER);
+    for (uint32_t at = 0; at < CODE_SIZE_BYTES; at += 4096)
+        put64(PAGE_TABLE + (CODE + at - SANDBOX) / 4096 * 8,
+              (CODE_RAM + at) | PAGE_PRESENT | PAGE_USER);
+    for (uint32_t at = 0; at < DATA_SIZE; at += 4096)
+        put64(PAGE_TABLE + (DATA + at - SANDBOX) / 4096 * 8,
+              (DATA_RAM + at) | PAGE_NX | PAGE_PRESENT | PAGE_USER |
+                  (at < DATA_WRITABLE ? PAGE_WRITABLE : 0));
+    /* The selectors that user mode has under Linux, and kernel code. */
+    put64(GDT + 0x10, 0x00af9b000000ffff);
+    put64(GDT + 0x18, 0x00cf93000000ffff);
+    put64(GDT + 0x20, 0x00cffb000000ffff);
+    put64(GDT + 0x28, 0x00cff3000000ffff);
+    put64(GDT + 0x30, 0x00affb000000ffff);
+    put64(TSS + 4, KERNEL + KERNEL_STACK);
+    store_le16(guest.host + TSS + 0x66, 0x68); /* no I/O map */
+    for (unsigned vector = 0; vector < 256; vector++) {
+        uint64_t handler = KERNEL + HANDLERS + vector;
+        unsigned dpl = vector == VEC_BP || vector == VEC_OF || vector == 0x80 ? 3 : 0;
+        put64(IDT + vector * 16, (handler & 0xffff) | 0x10 << 16 | (0x8e00ull | dpl << 13) << 32 |
+                                     handler >> 16 << 48);
+        guest.host[HANDLERS + vector] = 0xf4; /* hlt */
+    }
+    memset(guest.host + CODE_RAM, 0xcc, CODE_SIZE_BYTES);
+}
+
+static void host_vendor(char *vendor)
+{
+    unsigned a, b, c, d;
+    __cpuid(0, a, b, c, d);
+    store_le32(vendor, b);
+    store_le32(vendor + 4, d);
+    store_le32(vendor + 8, c);
+    vendor[12] = 0;
+}
+
+static void fail(const struct error *err)
+{
+    fprintf(stderr, "cpu-fuzz: %s\n", err->text);
+    exit(1);
+}
+
+void guest_create(void)
+{
+    struct error err;
+    if (mem_create(&guest.mem, &err) || ram_create(&guest.ram, "fuzz", RAM_SIZE, &err) ||
+        cpu_model_create(&guest.model, NULL, &err))
+        fail(&err);
+    host_vendor(guest.model.vendor);
+    guest.region = (struct mem_region){.name = "fuzz",
+                                       .kind = MEM_RAM,
+                                       .enabled = true,
+                                       .base = 0,
+                                       .size = RAM_SIZE,
+                                       .ram = guest.ram};
+    mem_add(guest.mem, &guest.region);
+    guest.host = ram_host(guest.ram, 0);
+    if (ram_host(guest.ram, RAM_SIZE / PAGE_SIZE - 1) != guest.host + RAM_SIZE - PAGE_SIZE)
+        abort(); /* mapped in one piece */
+    guest.world = (struct vcpu_world){
+        .mem = guest.mem, .a20_mask = ~0ull, .lock = no_lock, .unlock = no_lock};
+    if (interp_engine.create(&guest.engine, guest.mem, &err) ||
+        vcpu_create(&guest.cpu, 0, &guest.model, &guest.world) ||
+        interp_engine.vcpu_attach(guest.engine, guest.cpu, &err))
+        fail(&err);
+    build_tables();
+}
+
+uint8_t *guest_data(void)
+{
+    return guest.host + DATA_RAM;
+}
+
+static void put_segments(struct vcpu *cpu, bool code64)
+{
+    static const struct segment data = {.selector = 0x2b, .access = 0xc0f3, .limit = ~0u};
+    static const struct segment null = {.access = SEG_UNUSABLE};
+    cpu->seg[SEG_CS] = (struct segment){
+        .selector = code64 ? 0x33 : 0x23, .access = code64 ? 0xa0fb : 0xc0fb, .limit = ~0u};
+    cpu->seg[SEG_SS] = cpu->seg[SEG_DS] = cpu->seg[SEG_ES] = data;
+    cpu->seg[SEG_FS] = cpu->seg[SEG_GS] = cpu->seg[SEG_LDTR] = null;
+    cpu->seg[SEG_GS].base = code64 ? GS_BASE : 0;
+    cpu->seg[SEG_TR] =
+        (struct segment){.selector = 0x40, .access = 0x8b, .limit = 0x67, .base = KERNEL + TSS};
+    cpu->cpl = 3;
+}
+
+static void put_unit(struct fpu_state *fpu, const struct unit_state *unit)
+{
+    fpu->fcw = unit->fcw;
+    fpu->fsw = unit->fsw;
+    fpu_set_short_tags(fpu, unit->ftw);
+    fpu->fop = unit->fop;
+    fpu->fip = unit->fip;
+    fpu->fdp = unit->fdp;
+    fpu->fcs = fpu->fds = 0;
+    fpu->mxcsr = unit->mxcsr;
+    fpu->xcr0 = XSTATE_X87 | XSTATE_SSE | XSTATE_AVX;
+    for (unsigned i = 0; i < 8; i++)
+        memcpy(fpu->st[(fpu_top(fpu) + i) & 7], unit->st[i], 10);
+    for (unsigned i = 0; i < 16; i++)
+        memcpy(fpu->zmm[i], unit->ymm[i], 32);
+}
+
+static void take_unit(const struct fpu_state *fpu, struct unit_state *unit)
+{
+    unit->fcw = fpu->fcw;
+    unit->fsw = fpu->fsw;
+    unit->ftw = fpu_short_tags(fpu);
+    unit->fop = fpu->fop;
+    unit->fip = fpu->fip;
+    unit->fdp = fpu->fdp;
+    unit->mxcsr = fpu->mxcsr;
+    for (unsigned i = 0; i < 8; i++)
+        memcpy(unit->st[i], fpu->st[(fpu_top(fpu) + i) & 7], 10);
+    for (unsigned i = 0; i < 16; i++)
+        memcpy(unit->ymm[i], fpu->zmm[i], 32);
+}
+
+static void put_code(const struct input *input, bool fill)
+{
+    static const uint8_t filler[16] = {0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc,
+                                       0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc};
+    mem_write(guest.mem, CODE_RAM + input->rip - CODE, fill ? filler : input->bytes, input->length);
+}
+
+/* The handler has halted: what was pushed tells the rest. */
+static void take_frame(struct outcome *outcome)
+{
+    const struct vcpu *cpu = guest.cpu;
+    outcome->vector = (int)(cpu->rip - 1 - KERNEL - HANDLERS);
+    const uint8_t *frame = guest.host + (cpu->gpr[RSP] - KERNEL);
+    bool has_error = cpu->gpr[RSP] == KERNEL + KERNEL_STACK - 48;
+    outcome->error = has_error ? load_le32(frame) : 0;
+    frame += has_error ? 8 : 0;
+    outcome->rip = load_le64(frame);
+    outcome->flags = load_le64(frame + 16);
+    outcome->gpr[RSP] = load_le64(frame + 24);
+    outcome->cr2 = cpu->cr2;
+    if (outcome->vector == VEC_BP) {
+        outcome->vector = -1;
+        outcome->rip--;
+    }
+}
+
+void guest_run(const struct input *input, struct outcome *outcome)
+{
+    struct vcpu *cpu = guest.cpu;
+    put_code(input, false);
+    memcpy(cpu->gpr, input->gpr, sizeof(input->gpr));
+    cpu->cr0 = CR0_PE | CR0_MP | CR0_PG | CR0_ET | CR0_NE | CR0_WP | CR0_AM;
+    cpu->cr2 = 0;
+    cpu->cr3 = PML4;
+    cpu->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_FSGSBASE;
+    cpu->efer = EFER_LMA | EFER_LME | EFER_NXE | EFER_SCE;
+    cpu->gdtr = (struct table_register){KERNEL + GDT, 0x7f};
+    cpu->idtr = (struct table_register){KERNEL + IDT, 0xfff};
+    put_segments(cpu, input->code64);
+    put_unit(&cpu->fpu, &input->unit);
+    cpu_set_rflags(cpu, input->flags);
+    cpu->rip = input->rip;
+    cpu->halted = false;
+    cpu->shadow = 0;
+    cpu->pending_db = 0;
+    cpu->fault_vector = -1;
+    cpu_update_mode(cpu);
+    enum vcpu_exit why = interp_engine.vcpu_run(guest.engine, cpu);
+    memcpy(outcome->gpr, cpu->gpr, sizeof(outcome->gpr));
+    take_unit(&cpu->fpu, &outcome->unit);
+    if (why == VCPU_EXIT_HALTED)
+        take_frame(outcome);
+    else
+        outcome->vector = 1000 + (int)why;
+    put_code(input, true);
+}
