@@ -5,7 +5,7 @@
 
 BUILD := build
 
-.PHONY: all run test fuzz-cpu chaos lint bench format clean help
+.PHONY: all run test test-guests fuzz-cpu chaos lint bench format clean help
 
 all: # builds build/trapeze
 	@tools/setup build
@@ -21,6 +21,10 @@ run: # boots Debian's kernel to a shell on this terminal; Ctrl-A x leaves
 test: # builds everything and runs every test; TESTS='word ...' picks those whose names hold a word
 	@tools/setup build test
 	@tools/run-tests $(TESTS)
+
+test-guests: # every guest test, the slow ones too (installers, a pass of memtest86+)
+	@tools/setup build test
+	@tools/run-tests --slow $(or $(TESTS),guest-)
 
 chaos: # a billion random instructions under sanitizers, minutes; INSTRUCTIONS=n, SEED=n
 	@tools/setup build test

@@ -3,7 +3,8 @@
 
 A test file is a program of functions marked @test(weight); `FILE --list` names them with their
 weights (about the seconds each takes), `FILE NAME` runs one. Exit status 0: passed, 77: skipped with
-the reason on the last line, else failed.
+the reason on the last line, else failed. Those marked @test(weight, slow=True) are listed with the
+word slow behind: `make test` leaves them to `make test-guests`.
 
 $TRAPEZE is the program under test: build/trapeze, or qemu-system-x86_64 to try a test against it.
 
@@ -50,9 +51,9 @@ class Skip(Exception):
     """The host lacks what the test needs."""
 
 
-def test(weight):
+def test(weight, slow=False):
     def note(function):
-        tests[function.__name__] = (weight, function)
+        tests[function.__name__] = (weight, function, slow)
         return function
     return note
 
@@ -204,6 +205,28 @@ class Machine:
         check(os.path.exists(path), f"screendump wrote no file: {said!r}")
         return Picture(path)
 
+    def compare(self, name, text_rows, cell_width=9):
+        """Waits until the screen stands still, then holds it against reference/NAME.png, which
+        REMAKE=1 in the environment makes instead."""
+        last = None
+        while True:
+            picture = self.picture()
+            if last and (last.width, last.height) == (picture.width, picture.height) and \
+                    not picture.differences(last, text_rows, cell_width):
+                break
+            last = picture
+            time.sleep(1)
+        reference = os.path.join(HERE, "reference", name + ".png")
+        if os.environ.get("REMAKE"):
+            shutil.copy(os.path.join(self.folder, "screen.png"), reference)
+            return
+        cells = picture.differences(Picture(reference), text_rows, cell_width)
+        if cells:
+            kept = os.path.join("/tmp", f"trapeze-{name}-differs.png")
+            shutil.copy(os.path.join(self.folder, "screen.png"), kept)
+        check(not cells, f"{len(cells)} characters differ from {reference}, at (column, row) "
+                         f"{sorted(cells)[:10]}; the screen is in {cells and kept}")
+
     def type(self, text):
         names = {" ": "spc", "\n": "ret", "-": "minus", ".": "dot", "/": "slash", "=": "equal"}
         for character in text:
@@ -289,7 +312,7 @@ class Picture:
         """Is anything but black in this rectangle?"""
         return any(any(max(p) > 64 for p in row[x:x + width]) for row in self.rows[y:y + height])
 
-    def differences(self, other, text_rows):
+    def differences(self, other, text_rows, cell_width=9):
         """The character cells (9 x 16) of these text rows that differ, as (column, row), apart from
         what a text cursor (the lowest lines of a cell) makes. Colours may differ by a shade: boards
         widen the 6 bits of a VGA colour in more than one way."""
@@ -303,7 +326,7 @@ class Picture:
                     continue
                 for x, (one, two) in enumerate(zip(self.rows[y], other.rows[y])):
                     if any(abs(a - b) > 8 for a, b in zip(one, two)):
-                        cells.add((x // 9, row))
+                        cells.add((x // cell_width, row))
         return sorted(cells)
 
 
@@ -382,8 +405,8 @@ def stopped(_signal, _frame):
 
 def main():
     if len(sys.argv) == 2 and sys.argv[1] == "--list":
-        for name, (weight, _) in tests.items():
-            print(weight, name)
+        for name, (weight, _, slow) in tests.items():
+            print(weight, name, *(["slow"] if slow else []))
         return
     if len(sys.argv) != 2 or sys.argv[1] not in tests:
         sys.exit(f"usage: {sys.argv[0]} --list | {' | '.join(tests)}")

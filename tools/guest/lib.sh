@@ -42,3 +42,51 @@ flock 9
 
 scratch=$(mktemp -d "$cache/.make.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
+
+# download PACKAGE...: Debian's packages into $scratch, as .deb files; none is installed. What apt knows of
+# them may be older than the mirror and name files that are gone: then its lists are fetched again.
+download() {
+    say "downloading $*"
+    chmod 755 "$scratch" # apt downloads as another user where it can
+    (cd "$scratch" && apt-get -q download "$@") >"$scratch/log" 2>&1 && return
+    local as_root=
+    [ "$(id -u)" = 0 ] || as_root="sudo -n"
+    $as_root apt-get -q update >/dev/null 2>&1 || true
+    (cd "$scratch" && apt-get -q download "$@") >"$scratch/log" 2>&1 || {
+        cat "$scratch/log" >&2
+        die "cannot download $*"
+    }
+}
+
+# use_i386: from here on apt is about i386, by lists of its own below $cache that need no root: the host's
+# apt need not know that architecture.
+use_i386() {
+    local lists=$cache/apt-i386
+    mkdir -p "$lists/lists/partial" "$lists/archives/partial"
+    cat >"$lists/apt.conf" <<CONF
+APT::Architecture "i386";
+APT::Architectures { "i386"; };
+APT::Sandbox::User "$(id -un)";
+Dir::State::lists "$lists/lists";
+Dir::Cache "$lists";
+CONF
+    export APT_CONFIG=$lists/apt.conf
+    apt-get -q update >"$scratch/log" 2>&1 || say "warning: apt-get update for i386: $(grep -m1 '^[EW]:' "$scratch/log")"
+}
+
+# kernel_package NAME: the package with the kernel that a package like linux-image-amd64 depends on.
+kernel_package() {
+    local package
+    package=$(apt-cache depends "$1" 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)$/\1/p' | head -n 1)
+    [ -n "$package" ] || die "apt knows no $1: is the package list empty (apt-get update)?"
+    echo "$package"
+}
+
+# unpack PATTERN DIR: the files of $scratch/*.deb that match, into DIR.
+unpack() {
+    local file
+    mkdir -p "$2"
+    for file in "$scratch"/*.deb; do
+        dpkg-deb --fsys-tarfile "$file" | tar -x -C "$2" --wildcards "$1" 2>/dev/null || true
+    done
+}
