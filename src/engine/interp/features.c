@@ -154,6 +154,8 @@ static unsigned feature_of_mnemonic(const struct decoded *d)
 
 bool decode_is_there(const struct decoded *d)
 {
+    if (d->insn->mnemonic == ZYDIS_MNEMONIC_TZCNT) /* of the set BMI1 */
+        return true;
     const struct cpu_model *model = d->cpu->model;
     const struct isa_set *set = &isa_sets[d->insn->meta.isa_set];
     unsigned needs[] = {set->needs[0], set->needs[1], feature_of_mnemonic(d),
