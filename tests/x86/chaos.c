@@ -56,7 +56,7 @@ struct machine {
     struct engine *engine;
     struct vcpu *cpu;
     struct chaos_random noise;
-    uint64_t lives, acknowledged;
+    uint64_t acknowledged, nmis; /* taken; raised by devices */
     int locked;
     void *guards[2];
 };
@@ -207,6 +207,7 @@ static void device_acts(struct machine *m)
         break;
     case 4:
         cpu_request(m->cpu, VCPU_REQ_NMI);
+        m->nmis++;
         break;
     case 5:
         cpu_request(m->cpu, VCPU_REQ_SMI);
@@ -424,7 +425,7 @@ static bool run_once(struct machine *m, struct kicker *kicker)
                     !(request & (VCPU_REQ_NMI | VCPU_REQ_INIT));
     bool nmi_due =
         request & VCPU_REQ_NMI && !cpu->nmi_blocked && !cpu->shadow && !(request & VCPU_REQ_INIT);
-    uint64_t instructions = cpu->icount, acknowledged = m->acknowledged;
+    uint64_t instructions = cpu->icount, acknowledged = m->acknowledged, nmis = m->nmis;
     atomic_store(&kicker->cpu, cpu);
     enum vcpu_exit why = interp_engine.vcpu_run(m->engine, cpu);
     atomic_store(&kicker->cpu, NULL);
@@ -433,7 +434,7 @@ static bool run_once(struct machine *m, struct kicker *kicker)
     bool ran = cpu->icount != instructions;
     if (ran && intr_due && m->acknowledged == acknowledged)
         fail_life("an interrupt was due and was not taken");
-    if (ran && nmi_due && !cpu->nmi_blocked && atomic_load(&cpu->request) & VCPU_REQ_NMI)
+    if (ran && nmi_due && m->nmis == nmis && atomic_load(&cpu->request) & VCPU_REQ_NMI)
         fail_life("an NMI was due and was not taken");
     if (why == VCPU_EXIT_ERROR)
         fail_life("the engine gave up");
