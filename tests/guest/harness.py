@@ -385,11 +385,11 @@ def e2fsck(disk, mode, offset=PARTITION_OFFSET):
     return result.returncode, result.stdout
 
 
-def assemble(name, **defines):
-    """tests/guest/asm/NAME.asm as a disk image: a boot sector."""
+def assemble(name, *options, **defines):
+    """tests/guest/asm/NAME.asm as a disk image: a boot sector. options are nasm's."""
     image = os.path.join(workspace(), os.path.basename(name) + ".raw")
     definitions = [f"-D{key}={value}" for key, value in defines.items()]
-    subprocess.run(["nasm", "-f", "bin", *definitions, "-I", os.path.join(HERE, "asm/"), "-o", image,
+    subprocess.run(["nasm", "-f", "bin", *options, *definitions, "-I", os.path.join(HERE, "asm/"), "-o", image,
                     os.path.join(HERE, "asm", name + ".asm")], check=True)
     return image
 
