@@ -25,7 +25,7 @@ struct entry {
 
 static uint64_t entry_host_load(struct vcpu *cpu, gpa_t gpa, unsigned size)
 {
-    const struct mem_range *range = mem_find(cpu->view, gpa);
+    const struct mem_range *range = cpu_range(cpu, gpa);
     /* Paging structures in device memory: hardware would read it; nobody means to. Not present. */
     if (!range->region || range->kind == MEM_IO)
         return 0;
@@ -48,7 +48,7 @@ static bool entry_mark(struct vcpu *cpu, struct entry *e, uint64_t bits)
 {
     if ((e->value & bits) == bits)
         return true;
-    const struct mem_range *range = mem_find(cpu->view, e->gpa);
+    const struct mem_range *range = cpu_range(cpu, e->gpa);
     if (!range->region || range->kind != MEM_RAM)
         return true;
     uint8_t *host = mem_host(range, e->gpa);

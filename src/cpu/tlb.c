@@ -66,7 +66,7 @@ static struct tlb_slow *lookup(struct vcpu *cpu, gva_t addr, enum access_type ty
     struct page_walk walk;
     if (!page_walk(cpu, addr, type, mmu, true, &walk))
         cpu_raise_pf(cpu, addr, walk.error);
-    const struct mem_range *range = mem_find(cpu->view, walk.gpa);
+    const struct mem_range *range = cpu_range(cpu, walk.gpa);
     gpa_t page = walk.gpa & PAGE_MASK;
     if (walk.shift > PAGE_SHIFT) {
         gva_t first = round_down(addr, 1ull << walk.shift);
@@ -110,7 +110,7 @@ static uint8_t *begin_store(struct vcpu *cpu, gva_t addr, unsigned mmu, struct t
     if (slow->rom)
         return NULL;
     gpa_t gpa = slow->gpa | (addr & (PAGE_SIZE - 1));
-    const struct mem_range *range = mem_find(cpu->view, gpa);
+    const struct mem_range *range = cpu_range(cpu, gpa);
     uint64_t page = mem_ram_page(range, gpa);
     if (ram_get_flags(range->ram, page) & RAM_CODE) {
         const struct vcpu_code_hook *hook = cpu->engine_data;
@@ -128,7 +128,7 @@ static uint64_t load_in_page(struct vcpu *cpu, gva_t addr, unsigned size, unsign
     gpa_t gpa = slow->gpa | (addr & (PAGE_SIZE - 1));
     if (slow->io)
         return io_load(cpu, gpa, size);
-    return load_le(mem_host(mem_find(cpu->view, gpa), gpa), size);
+    return load_le(mem_host(cpu_range(cpu, gpa), gpa), size);
 }
 
 /* The access has been checked for write. */
@@ -206,7 +206,7 @@ uint8_t *tlb_host(struct vcpu *cpu, gva_t addr, enum access_type type, unsigned 
     if (type == ACCESS_WRITE)
         return begin_store(cpu, addr, mmu, slow, in_page(addr, 64));
     gpa_t gpa = slow->gpa | (addr & (PAGE_SIZE - 1));
-    return mem_host(mem_find(cpu->view, gpa), gpa);
+    return mem_host(cpu_range(cpu, gpa), gpa);
 }
 
 gpa_t tlb_exec(struct vcpu *cpu, gva_t addr)
@@ -232,7 +232,7 @@ void tlb_read(struct vcpu *cpu, gva_t addr, void *to, unsigned length, unsigned 
         struct tlb_slow *slow = lookup(cpu, addr, ACCESS_READ, mmu);
         gpa_t gpa = slow->gpa | (addr & (PAGE_SIZE - 1));
         if (!slow->io) {
-            memcpy(out, mem_host(mem_find(cpu->view, gpa), gpa), n);
+            memcpy(out, mem_host(cpu_range(cpu, gpa), gpa), n);
         } else {
             for (unsigned i = 0; i < n;) {
                 unsigned piece = n - i >= 8 ? 8 : n - i >= 4 ? 4 : n - i >= 2 ? 2 : 1;

@@ -41,6 +41,15 @@ bool cpu_translate(const struct vcpu *cpu, gva_t addr, gpa_t *gpa);
 /* Guest-physical address for executing at addr; raises #PF. */
 gpa_t tlb_exec(struct vcpu *cpu, gva_t addr);
 
+/* mem_find on the processor's view: most addresses lie where the one before did. */
+static inline const struct mem_range *cpu_range(struct vcpu *cpu, gpa_t gpa)
+{
+    const struct mem_range *range = cpu->range;
+    if (!range || gpa < range->first || gpa > range->last)
+        cpu->range = range = mem_find(cpu->view, gpa);
+    return range;
+}
+
 /* The mmu for what the processor reads for itself (descriptor tables, TSS, exception frames of
  * inner levels): supervisor whatever CPL is, and EFLAGS.AC does not lift SMAP. */
 static inline unsigned tlb_system_mmu(const struct vcpu *cpu)

@@ -224,6 +224,7 @@ struct vcpu {
     uint32_t cc;        /* CF PF AF ZF SF in bits 8-15 (as LAHF puts them in AH), OF in bit 0 */
     uint32_t code_mode; /* engine-private: what decoding depends on (cpu_update_mode) */
     _Atomic uint32_t request;
+    uint32_t heeded;   /* engine-private: the requests that can be met as things are */
     uint32_t mmu;      /* enum mmu_index of ordinary accesses now */
     uint32_t tlb_gen;  /* 1..4095 */
     uint32_t exec_gen; /* changes with every flush, of a page too: for what caches rip -> code */
@@ -266,7 +267,8 @@ struct vcpu {
     int index; /* 0 is the boot processor */
     const struct cpu_model *model;
     struct vcpu_world *world;
-    struct mem_view *view; /* the map it runs on; a counted reference */
+    struct mem_view *view;         /* the map it runs on; a counted reference */
+    const struct mem_range *range; /* of view, where cpu_range looks first; NULL with a new view */
 
     /* Faults do not return: cpu_raise leaves to here. The engine sets it before it runs anything.
      */

@@ -154,29 +154,47 @@ INLINE void rmw_end(struct vcpu *cpu, const struct op *op, const struct rmw *rmw
 void op_push_slow(struct vcpu *cpu, const struct op *op, uint64_t value, unsigned size);
 uint64_t op_pop_slow(struct vcpu *cpu, const struct op *op, unsigned size);
 
+/* A 32-bit stack segment from 0 to 4 GiB: ESP is the linear address. */
+INLINE bool stack_flat(const struct vcpu *cpu)
+{
+    const struct segment *ss = &cpu->seg[SEG_SS];
+    return ss->base == 0 && ss->limit == 0xffffffff &&
+           (ss->access & (SEG_UNUSABLE | SEG_DB | SEG_P | SEG_S | 0xe)) ==
+               (SEG_DB | SEG_P | SEG_S | 2);
+}
+
+/* Where the stack goes on at sp, if that needs no segment's checks and the TLB has it; else NULL.
+ */
+INLINE void *stack_host(struct vcpu *cpu, uint64_t sp, unsigned size, enum access_type type)
+{
+    bool code64 = (cpu->code_mode & CODE_SIZE) == CODE_64;
+    if (!__builtin_expect(code64, 1) && (!stack_flat(cpu) || sp > UINT32_MAX))
+        return NULL;
+    const struct tlb_entry *entry = &cpu->tlb[cpu->mmu][tlb_slot(sp)];
+    if (__builtin_expect(tlb_hit(cpu, entry, sp, size, type), 1))
+        return (void *)(uintptr_t)(sp + entry->delta);
+    return NULL;
+}
+
 INLINE void op_push(struct vcpu *cpu, const struct op *op, uint64_t value, unsigned size)
 {
-    if (__builtin_expect((cpu->code_mode & CODE_SIZE) == CODE_64, 1)) {
-        uint64_t sp = cpu->gpr[RSP] - size;
-        const struct tlb_entry *entry = &cpu->tlb[cpu->mmu][tlb_slot(sp)];
-        if (__builtin_expect(tlb_hit(cpu, entry, sp, size, ACCESS_WRITE), 1)) {
-            host_store((void *)(uintptr_t)(sp + entry->delta), value, size);
-            cpu->gpr[RSP] = sp;
-            return;
-        }
+    uint64_t sp = cpu->gpr[RSP] - size;
+    void *host = stack_host(cpu, sp, size, ACCESS_WRITE);
+    if (__builtin_expect(host != NULL, 1)) {
+        host_store(host, value, size);
+        cpu->gpr[RSP] = sp;
+        return;
     }
     op_push_slow(cpu, op, value, size);
 }
 
 INLINE uint64_t op_pop(struct vcpu *cpu, const struct op *op, unsigned size)
 {
-    if (__builtin_expect((cpu->code_mode & CODE_SIZE) == CODE_64, 1)) {
-        uint64_t sp = cpu->gpr[RSP];
-        const struct tlb_entry *entry = &cpu->tlb[cpu->mmu][tlb_slot(sp)];
-        if (__builtin_expect(tlb_hit(cpu, entry, sp, size, ACCESS_READ), 1)) {
-            cpu->gpr[RSP] = sp + size;
-            return host_load((const void *)(uintptr_t)(sp + entry->delta), size);
-        }
+    uint64_t sp = cpu->gpr[RSP];
+    const void *host = stack_host(cpu, sp, size, ACCESS_READ);
+    if (__builtin_expect(host != NULL, 1)) {
+        cpu->gpr[RSP] = (cpu->code_mode & CODE_SIZE) == CODE_64 ? sp + size : (uint32_t)(sp + size);
+        return host_load(host, size);
     }
     return op_pop_slow(cpu, op, size);
 }

@@ -124,9 +124,12 @@ static inline unsigned jump_slot(uint64_t linear)
     return (unsigned)(linear ^ linear >> JUMP_BITS) & (JUMP_SLOTS - 1);
 }
 
+/* Is there something to do between blocks? An interrupt that cannot be taken is not: a guest that
+ * has interrupts off for long would crawl. What lets it be taken (STI, POPF, IRET, ...) goes back
+ * to the run loop, which sets `heeded` anew. */
 static inline bool attention(const struct vcpu *cpu)
 {
-    return atomic_load_explicit(&cpu->request, memory_order_relaxed) != 0;
+    return (atomic_load_explicit(&cpu->request, memory_order_relaxed) & cpu->heeded) != 0;
 }
 
 static inline const struct op *block_enter(struct vcpu *cpu, const struct block *block,

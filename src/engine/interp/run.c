@@ -146,6 +146,7 @@ static void take_new_map(struct interp_vcpu *in)
     cache_drop_all(in);
     mem_view_unref(cpu->view);
     cpu->view = view;
+    cpu->range = NULL;
     tlb_flush(cpu);
 }
 
@@ -169,6 +170,14 @@ static bool take_interrupt(struct vcpu *cpu, uint32_t request)
     in->statistics.interrupts++;
     cpu->halted = false;
     return cpu_deliver(cpu, EVENT_EXTERNAL, vector, 0);
+}
+
+static uint32_t heeded(const struct vcpu *cpu)
+{
+    uint32_t not_now = cpu->rflags & FLAG_IF ? 0 : VCPU_REQ_INTR;
+    if (cpu->nmi_blocked)
+        not_now |= VCPU_REQ_NMI;
+    return ~not_now;
 }
 
 /* What is asked between blocks. Returns whether to leave, with why. */
@@ -277,7 +286,8 @@ static enum vcpu_exit interp_run(struct engine *engine, struct vcpu *cpu)
     for (;;) {
         if (in->dead)
             cache_free_dead(in);
-        uint32_t request = atomic_load_explicit(&cpu->request, memory_order_acquire);
+        cpu->heeded = heeded(cpu);
+        uint32_t request = atomic_load_explicit(&cpu->request, memory_order_acquire) & cpu->heeded;
         if (request && attend(in, request, &why))
             return why;
         if (cpu->halted) {

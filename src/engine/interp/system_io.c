@@ -4,6 +4,7 @@
  * each element is committed by itself.
  */
 #include "cpu/control.h"
+#include "engine/interp/internal.h"
 #include "engine/interp/system.h"
 
 /* op->imm: the port, or PORT_DX. */
@@ -93,8 +94,7 @@ static const struct op *op_string(struct vcpu *cpu, const struct op *op)
         address_add(cpu, op, RCX, -1);
         if (!address_get(cpu, op, RCX))
             return op_leave(cpu, op);
-        if (cpu->rflags & FLAG_TF || cpu->pending_db ||
-            atomic_load_explicit(&cpu->request, memory_order_relaxed))
+        if (cpu->rflags & FLAG_TF || cpu->pending_db || attention(cpu))
             break;
     }
     op_sync(cpu, op);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The interpreter's code cache under guests that do not mean well: what it keeps stays bounded, and
- * what it keeps is what memory holds. Small programs in real mode, at 0000:1000.
+ * The interpreter's run loop and its code cache: interrupts come when they may; what is kept of
+ * code stays bounded, and is what memory holds. Small programs in real mode, at 0000:1000.
  */
 #include "unit/cpu_bench.h"
 
@@ -180,9 +180,59 @@ static void instructions_counted(void **state)
     machine_end(&m);
 }
 
+static int acknowledge(void *opaque, int index)
+{
+    struct bench *b = opaque;
+    (void)index;
+    cpu_unrequest(b->cpu, VCPU_REQ_INTR);
+    return 0x40;
+}
+
+/* An interrupt that waits while IF is off is taken when POPF, STI or IRET lets it, and not before.
+ */
+static void interrupt_waits(void **state)
+{
+    static const uint8_t program[] = {
+        0xb9, 0xe8, 0x03,       /* mov cx, 1000 */
+        0xe2, 0xfe,             /* loop $ */
+        0x89, 0x1e, 0x00, 0x05, /* mov [0x500], bx: none so far */
+    };
+    static const struct {
+        uint8_t bytes[12];
+        unsigned length;
+    } ways[] = {
+        {{0x68, 0x02, 0x02, 0x9d}, 4},                               /* push 0x202; popf */
+        {{0xfb, 0x90}, 2},                                           /* sti; nop */
+        {{0x68, 0x02, 0x02, 0x6a, 0x00, 0x68, 0x00, 0x20, 0xcf}, 9}, /* iret to 0:2000 */
+    };
+    static const uint8_t end[] = {0x89, 0x1e, 0x02,
+                                  0x05, 0xfa, 0xf4}; /* mov [0x502], bx; cli; hlt */
+    static const uint8_t handler[] = {0x43, 0xcf};   /* inc bx; iret */
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(ways); i++) {
+        struct machine m;
+        machine_init(&m, program, sizeof(program));
+        struct bench *b = m.bench;
+        b->world.intr_acknowledge = acknowledge;
+        unsigned at = START + sizeof(program);
+        assert_true(ram_copy_in(b->ram, at, ways[i].bytes, ways[i].length));
+        assert_true(ram_copy_in(b->ram, at + ways[i].length, end, sizeof(end)));
+        assert_true(ram_copy_in(b->ram, 0x2000, end, sizeof(end)));
+        assert_true(ram_copy_in(b->ram, 0x3000, handler, sizeof(handler)));
+        bench_poke(b, 0x40 * 4, 0x3000, 4);
+        bench_poke(b, 0x500, 0xeeee, 2);
+        cpu_request(b->cpu, VCPU_REQ_INTR);
+        machine_run(&m);
+        assert_int_equal(bench_peek(b, 0x500, 2), 0);
+        assert_int_equal(bench_peek(b, 0x502, 2), 1);
+        machine_end(&m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(interrupt_waits),
         cmocka_unit_test(dead_blocks_are_freed),
         cmocka_unit_test(limit),
         cmocka_unit_test(undecodable_is_forgotten),
