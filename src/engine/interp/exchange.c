@@ -82,6 +82,7 @@ INLINE const struct op *cmpxchg_pair(struct vcpu *cpu, const struct op *op, unsi
     op_sync(cpu, op);
     if (half == 8 && addr & 15)
         cpu_raise_gp(cpu, 0);
+    addr = op_linear(cpu, op, 2 * half, true); /* #SS or #GP if it is not canonical */
     tlb_check_write(cpu, addr, 2 * half, cpu->mmu);
     uint8_t memory[16], expected[16], wanted[16];
     tlb_read(cpu, addr, memory, 2 * half, cpu->mmu);

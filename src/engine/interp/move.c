@@ -122,6 +122,8 @@ static void decode_extend(const struct decoded *d, struct op *op, bool sign)
     bool memory = d->operands[1].type == ZYDIS_OPERAND_TYPE_MEMORY;
     unsigned from = size_index(d->operands[1].size / 8),
              to = size_index(d->operands[0].size / 8) - 1;
+    if (from > to + 1)
+        from = to + 1; /* MOVSXD r16: reads no more than it keeps (SDM 2B, MOVSXD) */
     op->reg = (uint8_t)decode_gpr(&d->operands[0]);
     if (!memory)
         op->rm = (uint8_t)decode_gpr(&d->operands[1]);

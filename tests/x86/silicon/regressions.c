@@ -63,8 +63,10 @@ const char *const regressions[] = {
     "y15=340000000000000019000000000000001e000000000000002c00000000000000",
     "32 c4c245932400 rax=100fffe4 "
     "y7=ffff7f7f0000c0ff251698a4aab4cf038f68fcbbefbecdc0ffff7f00ff03007c",
-    /* All 512 bytes are read. */
+    /* How much is read: 512 bytes; 2; 8. */
     "64 0fae08 rax=10102e40",
+    "64 66456368ff r8=10102ffe",
+    "64 0fc78c25bd3e8e01 rbp=ffffffffed1d0b2",
     /* VEX.W outside of 64-bit code. */
     "32 c4c3f961fa82 rax=ffffffff rip=100414d8",
 };
