@@ -169,6 +169,7 @@ static void deliver_inner(struct vcpu *cpu, const struct event *ev, struct descr
 static void deliver_to_task(struct vcpu *cpu, const struct event *ev, uint16_t tss)
 {
     task_check(cpu, tss, VEC_GP);
+    cpu->rflags |= ev->flags & FLAG_RF; /* into the image in the old task's TSS */
     cpu_task_switch(cpu, tss, TASK_INT, ev->rip, ev->has_error, ev->error);
 }
 

@@ -54,8 +54,8 @@ void cpu_sysret(struct vcpu *cpu, unsigned opsize)
         cpu_raise_gp(cpu, 0);
     uint16_t base = (uint16_t)(cpu->star >> 48);
     bool wide = opsize == 8;
-    /* Both makers' processors take the fault; ours takes it at level 0 as Intel's do. */
-    if (wide && !address_canonical(cpu->gpr[RCX]))
+    /* Intel's processors fault here, at level 0; AMD's at the target, at level 3. */
+    if (wide && is_intel(cpu) && !address_canonical(cpu->gpr[RCX]))
         cpu_raise_gp(cpu, 0);
     uint64_t flags = cpu_rflags(cpu) | FLAG_IF;
     if (cpu_long_mode(cpu))

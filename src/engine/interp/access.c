@@ -34,28 +34,31 @@ gva_t op_address_slow(struct vcpu *cpu, const struct op *op, uint64_t ea, unsign
 
 /* A non-canonical address through the stack segment is #SS, not the #GP that the TLB would raise.
  */
-static void check(struct vcpu *cpu, const struct op *op, gva_t addr, bool stack)
+static void check(struct vcpu *cpu, const struct op *op, gva_t addr, unsigned size, bool stack)
 {
+    gva_t last = addr + size - 1;
     op_sync(cpu, op);
-    if ((cpu->code_mode & CODE_SIZE) == CODE_64 && (uint64_t)((int64_t)(addr << 16) >> 16) != addr)
+    if ((cpu->code_mode & CODE_SIZE) == CODE_64 &&
+        ((uint64_t)((int64_t)(addr << 16) >> 16) != addr ||
+         (uint64_t)((int64_t)(last << 16) >> 16) != last))
         cpu_raise(cpu, stack ? VEC_SS : VEC_GP, 0);
 }
 
 uint64_t op_load_slow(struct vcpu *cpu, const struct op *op, gva_t addr, unsigned size)
 {
-    check(cpu, op, addr, op->seg == SEG_SS);
+    check(cpu, op, addr, size, op->seg == SEG_SS);
     return tlb_load_slow(cpu, addr, size, cpu->mmu);
 }
 
 void op_store_slow(struct vcpu *cpu, const struct op *op, gva_t addr, uint64_t value, unsigned size)
 {
-    check(cpu, op, addr, op->seg == SEG_SS);
+    check(cpu, op, addr, size, op->seg == SEG_SS);
     tlb_store_slow(cpu, addr, value, size, cpu->mmu);
 }
 
 uint64_t op_rmw_slow(struct vcpu *cpu, const struct op *op, gva_t addr, unsigned size)
 {
-    check(cpu, op, addr, op->seg == SEG_SS);
+    check(cpu, op, addr, size, op->seg == SEG_SS);
     tlb_check_write(cpu, addr, size, cpu->mmu);
     return tlb_load_slow(cpu, addr, size, cpu->mmu);
 }
