@@ -124,8 +124,9 @@ static const struct op *op_invlpg(struct vcpu *cpu, const struct op *op)
 static const struct op *op_invpcid(struct vcpu *cpu, const struct op *op)
 {
     uint8_t bytes[16];
-    gva_t addr = op_linear(cpu, op, 16, false);
+    op_sync(cpu, op);
     system_check_cpl0(cpu);
+    gva_t addr = op_linear(cpu, op, 16, false);
     tlb_read(cpu, addr, bytes, sizeof(bytes), cpu->mmu);
     uint64_t type = cpu->gpr[op->reg], pcid = load_le64(bytes), page = load_le64(bytes + 8);
     if (!cpu_code64(cpu))

@@ -67,6 +67,8 @@ const char *const regressions[] = {
     "64 0fae08 rax=10102e40",
     "64 66456368ff r8=10102ffe",
     "64 0fc78c25bd3e8e01 rbp=ffffffffed1d0b2",
+    /* The privilege comes before the operand. */
+    "64 660f38826dca rbp=1000000000f555f5",
     /* VEX.W outside of 64-bit code. */
     "32 c4c3f961fa82 rax=ffffffff rip=100414d8",
 };
