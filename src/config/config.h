@@ -12,16 +12,16 @@
 
 struct error;
 
-enum drive_interface { DRIVE_IDE, DRIVE_NONE };
+enum drive_interface { DRIVE_IDE, DRIVE_FLOPPY, DRIVE_NONE };
 enum drive_media { MEDIA_DISK, MEDIA_CDROM };
 
 struct config_drive {
-    char *file;   /* NULL: an empty CD drive */
+    char *file;   /* NULL: an empty CD or floppy drive */
     char *format; /* NULL: probe */
     char *id;
     enum drive_interface interface;
     enum drive_media media;
-    int index; /* IDE: bus * 2 + unit; -1 until config_parse settles it */
+    int index; /* IDE: bus * 2 + unit; floppy: 0 or 1; -1 until config_parse settles it */
     bool read_only;
     bool snapshot;
 };

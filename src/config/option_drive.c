@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * -drive, -hda to -hdd, -cdrom, a bare file name, and the empty CD drive of QEMU's `pc`.
+ * -drive, -fda, -fdb, -hda to -hdd, -cdrom, a bare file name, and the empty CD drive of QEMU's
+ * `pc`.
  *
  * IDE places are numbered as in QEMU: index = bus * 2 + unit. A drive without a place takes the
  * first that is free among those given before it.
@@ -32,11 +33,13 @@ static int set_file(void *opaque, const char *value, struct error *err)
 
 static int set_if(void *opaque, const char *value, struct error *err)
 {
-    static const char *const allowed[] = {"ide", "none", NULL};
+    static const char *const allowed[] = {"ide", "floppy", "none", NULL};
     struct drive_options *options = opaque;
     if (!option_is(value, allowed))
         return option_unfit(err, "if", value, allowed);
-    options->drive->interface = strcmp(value, "none") == 0 ? DRIVE_NONE : DRIVE_IDE;
+    options->drive->interface = strcmp(value, "none") == 0     ? DRIVE_NONE
+                                : strcmp(value, "floppy") == 0 ? DRIVE_FLOPPY
+                                                               : DRIVE_IDE;
     return 0;
 }
 
@@ -140,6 +143,28 @@ static const struct option_key drive_keys[] = {
     {"discard", false, set_discard},   {NULL, false, NULL},
 };
 
+/* The one floppy controller has two places: index= and unit= are the same. */
+static int settle_floppy(struct parse *parse, const struct drive_options *options, int *index,
+                         struct error *err)
+{
+    if (options->bus > 0)
+        return error_set(err, EINVAL, "if=floppy has no bus=%d, there is one controller",
+                         options->bus);
+    int asked = options->index >= 0 ? options->index : options->unit;
+    if (asked >= CONFIG_FLOPPIES)
+        return error_set(err, EINVAL, "if=floppy has no index=%d: allowed: 0, 1", asked);
+    int first = asked >= 0 ? asked : 0, last = asked >= 0 ? asked : CONFIG_FLOPPIES - 1;
+    for (*index = first; *index <= last; (*index)++) {
+        if (!parse->floppy_taken[*index]) {
+            parse->floppy_taken[*index] = true;
+            return 0;
+        }
+    }
+    if (asked >= 0)
+        return error_set(err, EINVAL, "there is a floppy drive with index=%d already", asked);
+    return error_set(err, EINVAL, "no room for one more floppy drive; there are two");
+}
+
 /* The place asked for, or the first free one; -1 in *index for if=none. */
 static int settle_place(struct parse *parse, const struct drive_options *options, int *index,
                         struct error *err)
@@ -149,6 +174,8 @@ static int settle_place(struct parse *parse, const struct drive_options *options
         return error_set(err, EINVAL, "index= goes without bus= and unit=");
     if (options->drive->interface == DRIVE_NONE)
         return 0;
+    if (options->drive->interface == DRIVE_FLOPPY)
+        return settle_floppy(parse, options, index, err);
     int first = 0, last = CONFIG_IDE_DRIVES - 1;
     if (options->index >= 0) {
         first = last = options->index;
@@ -171,7 +198,7 @@ static int settle_place(struct parse *parse, const struct drive_options *options
                      "no room for one more drive; there are two IDE buses of two each");
 }
 
-/* QEMU's names, which users know from its monitor: ide0-hd0, ide1-cd0, none0. */
+/* QEMU's names, which users know from its monitor: ide0-hd0, ide1-cd0, floppy0, none0. */
 static int settle_id(struct parse *parse, struct config_drive *drive, struct error *err)
 {
     const struct config *config = parse->config;
@@ -179,6 +206,8 @@ static int settle_id(struct parse *parse, struct config_drive *drive, struct err
         char id[32];
         if (drive->interface == DRIVE_NONE)
             snprintf(id, sizeof(id), "none%zu", config->drive_count - 1);
+        else if (drive->interface == DRIVE_FLOPPY)
+            snprintf(id, sizeof(id), "floppy%d", drive->index);
         else
             snprintf(id, sizeof(id), "ide%d-%s%d", drive->index / 2,
                      drive->media == MEDIA_CDROM ? "cd" : "hd", drive->index % 2);
@@ -199,7 +228,9 @@ static int settle_drive(struct parse *parse, const struct drive_options *options
         free(drive->file);
         drive->file = NULL;
     }
-    if (drive->media == MEDIA_DISK && !drive->file)
+    if (drive->interface == DRIVE_FLOPPY && drive->media == MEDIA_CDROM)
+        return error_set(err, EINVAL, "if=floppy goes without media=cdrom");
+    if (drive->interface != DRIVE_FLOPPY && drive->media == MEDIA_DISK && !drive->file)
         return error_set(err, EINVAL, "a disk needs file=...");
     if (drive->media == MEDIA_CDROM) {
         if (options->read_only_given && !drive->read_only)
@@ -234,12 +265,13 @@ int option_drive(struct parse *parse, const char *argument, struct error *err)
     return ret;
 }
 
-static int add_drive(struct parse *parse, const char *option, int index, enum drive_media media,
-                     const char *file, struct error *err)
+static int add_drive(struct parse *parse, const char *option, enum drive_interface interface,
+                     int index, enum drive_media media, const char *file, struct error *err)
 {
     struct drive_options options = {new_drive(parse, err), index, -1, -1, false};
     if (!options.drive)
         return -ENOMEM;
+    options.drive->interface = interface;
     options.drive->media = media;
     int ret = file ? option_path(&options.drive->file, file, err) : 0;
     if (ret == 0)
@@ -249,34 +281,44 @@ static int add_drive(struct parse *parse, const char *option, int index, enum dr
     return ret;
 }
 
+int option_fda(struct parse *parse, const char *argument, struct error *err)
+{
+    return add_drive(parse, "-fda", DRIVE_FLOPPY, 0, MEDIA_DISK, argument, err);
+}
+
+int option_fdb(struct parse *parse, const char *argument, struct error *err)
+{
+    return add_drive(parse, "-fdb", DRIVE_FLOPPY, 1, MEDIA_DISK, argument, err);
+}
+
 int option_hda(struct parse *parse, const char *argument, struct error *err)
 {
-    return add_drive(parse, "-hda", 0, MEDIA_DISK, argument, err);
+    return add_drive(parse, "-hda", DRIVE_IDE, 0, MEDIA_DISK, argument, err);
 }
 
 int option_hdb(struct parse *parse, const char *argument, struct error *err)
 {
-    return add_drive(parse, "-hdb", 1, MEDIA_DISK, argument, err);
+    return add_drive(parse, "-hdb", DRIVE_IDE, 1, MEDIA_DISK, argument, err);
 }
 
 int option_hdc(struct parse *parse, const char *argument, struct error *err)
 {
-    return add_drive(parse, "-hdc", 2, MEDIA_DISK, argument, err);
+    return add_drive(parse, "-hdc", DRIVE_IDE, 2, MEDIA_DISK, argument, err);
 }
 
 int option_hdd(struct parse *parse, const char *argument, struct error *err)
 {
-    return add_drive(parse, "-hdd", 3, MEDIA_DISK, argument, err);
+    return add_drive(parse, "-hdd", DRIVE_IDE, 3, MEDIA_DISK, argument, err);
 }
 
 int option_cdrom(struct parse *parse, const char *argument, struct error *err)
 {
-    return add_drive(parse, "-cdrom", CDROM_INDEX, MEDIA_CDROM, argument, err);
+    return add_drive(parse, "-cdrom", DRIVE_IDE, CDROM_INDEX, MEDIA_CDROM, argument, err);
 }
 
 int option_default_cdrom(struct parse *parse, struct error *err)
 {
     if (parse->drive_taken[CDROM_INDEX])
         return 0;
-    return add_drive(parse, "the empty CD drive", CDROM_INDEX, MEDIA_CDROM, NULL, err);
+    return add_drive(parse, "the empty CD drive", DRIVE_IDE, CDROM_INDEX, MEDIA_CDROM, NULL, err);
 }

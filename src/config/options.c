@@ -213,6 +213,8 @@ const struct option config_options[] = {
     {"no-acpi", NULL, "the same as -machine acpi=off", set_no_acpi},
 
     {NULL, NULL, "Disks:", NULL},
+    {"fda", "FILE", "a disk in the first floppy drive", option_fda},
+    {"fdb", "FILE", "a disk in the second floppy drive", option_fdb},
     {"hda", "FILE", "first disk of the first IDE bus; a FILE without option is the same",
      option_hda},
     {"hdb", "FILE", "second disk of the first IDE bus", option_hdb},
@@ -220,10 +222,10 @@ const struct option config_options[] = {
     {"hdd", "FILE", "second disk of the second IDE bus", option_hdd},
     {"cdrom", "FILE", "a CD image in the first place of the second IDE bus", option_cdrom},
     {"drive",
-     "[file=FILE][,if=ide|none][,media=disk|cdrom][,format=raw][,index=I]\n"
+     "[file=FILE][,if=ide|floppy|none][,media=disk|cdrom][,format=raw][,index=I]\n"
      "       [,bus=B][,unit=U][,id=ID][,readonly=on|off][,snapshot=on|off]\n"
      "       [,cache=writeback|unsafe][,aio=threads][,discard=ignore]",
-     "a disk or a CD", option_drive},
+     "a disk, a CD or a floppy disk", option_drive},
     {"snapshot", NULL, "keep what is written to disks in temporary files", set_snapshot},
 
     {NULL, NULL, "Boot:", NULL},
@@ -282,8 +284,6 @@ const char *const config_qemu_options[] = {
     "dump-vmstate",
     "echr",
     "enable-sync-profile",
-    "fda",
-    "fdb",
     "fsdev",
     "full-screen",
     "fw_cfg",

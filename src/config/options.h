@@ -13,6 +13,7 @@
 struct error;
 
 #define CONFIG_IDE_DRIVES 4
+#define CONFIG_FLOPPIES   2
 #define CONFIG_SERIALS    4
 
 /* One parse under way: the result, and what must be remembered until all options are seen. */
@@ -25,6 +26,7 @@ struct parse {
     bool accel_given;   /* -accel or -enable-kvm */
     bool machine_accel; /* -machine accel= */
     bool drive_taken[CONFIG_IDE_DRIVES];
+    bool floppy_taken[CONFIG_FLOPPIES];
 };
 
 /* One option. argument is its name in the help, NULL when it takes none. */
@@ -75,6 +77,8 @@ void *option_grow(void **array, size_t *count, size_t size, struct error *err);
 
 /* option_drive.c */
 int option_drive(struct parse *parse, const char *argument, struct error *err);
+int option_fda(struct parse *parse, const char *argument, struct error *err);
+int option_fdb(struct parse *parse, const char *argument, struct error *err);
 int option_hda(struct parse *parse, const char *argument, struct error *err);
 int option_hdb(struct parse *parse, const char *argument, struct error *err);
 int option_hdc(struct parse *parse, const char *argument, struct error *err);

@@ -29,6 +29,7 @@ struct acpi_board {
     uint8_t apic_ids[ACPI_CPUS_MAX];
     bool apic; /* local APICs and an I/O APIC: there is a MADT */
     bool hpet;
+    bool floppy;                     /* the controller at 0x3f0, with a drive */
     bool vga;                        /* a VGA adapter answers at 0xa0000 */
     uint8_t serials;                 /* bit 0: COM1 at 0x3f8 ... bit 3: COM4 at 0x2e8 */
     uint16_t pm_base;                /* PIIX4: PM1 event +0, control +4, timer +8; 64 ports */

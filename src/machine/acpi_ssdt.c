@@ -240,6 +240,21 @@ static void add_serials(struct blob *b, const struct acpi_board *board)
     }
 }
 
+/* Ports 0x3f2-0x3f5 and 0x3f7, interrupt 6, DMA channel 2. */
+static void add_floppy(struct blob *b)
+{
+    size_t device = begin_device(b, "FDC0", pnp_id(0x0700));
+    struct template t = begin_resources(b);
+    add_ports(b, 0x3f2, 4);
+    add_ports(b, 0x3f7, 1);
+    add_irq(b, 6);
+    blob_add_le(b, 0x2a, 1); /* DMA: */
+    blob_add_le(b, 1u << 2, 1);
+    blob_add_le(b, 0, 1); /* bytes, compatible speed, no bus master */
+    end_resources(b, t);
+    end_length(b, device);
+}
+
 /* Ports of the board that no driver claims by a device of its own. */
 static void add_motherboard(struct blob *b, const struct acpi_board *board)
 {
@@ -291,6 +306,8 @@ void acpi_ssdt_body(struct blob *b, const struct acpi_board *board)
 
     scope = begin_scope(b, "\\_SB_.PCI0.ISA_");
     add_serials(b, board);
+    if (board->floppy)
+        add_floppy(b);
     add_motherboard(b, board);
     end_length(b, scope);
 

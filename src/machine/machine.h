@@ -42,9 +42,11 @@ struct machine_parts {
     struct ram *ram;     /* guest memory, config->memory bytes */
     struct vcpu **vcpus; /* created, not yet running */
     unsigned vcpu_count;
-    struct vcpu_world *world;   /* the board fills the interrupt and APIC functions */
-    struct block *drives[4];    /* by IDE index; NULL: none */
-    bool drive_is_cd[4];        /* a CD drive may be there with drives[i] NULL: empty */
+    struct vcpu_world *world;  /* the board fills the interrupt and APIC functions */
+    struct block *drives[4];   /* by IDE index; NULL: none */
+    bool drive_is_cd[4];       /* a CD drive may be there with drives[i] NULL: empty */
+    struct block *floppies[2]; /* NULL: no disk in the drive, or no drive */
+    bool floppy_drive[2];
     struct chardev *serials[4]; /* NULL: no port */
     struct chardev *debugcon;   /* NULL: none */
     struct machine_host host;

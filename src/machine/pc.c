@@ -19,6 +19,7 @@
 #include "device/debug_exit.h"
 #include "device/debugcon.h"
 #include "device/dma.h"
+#include "device/fdc.h"
 #include "device/ferr.h"
 #include "device/fw_cfg.h"
 #include "device/hpet.h"
@@ -84,6 +85,7 @@ struct pc {
     struct pcspk pcspk;
     struct rtc rtc;
     struct dma dma;
+    struct fdc fdc;
     struct i8042 i8042;
     struct port92 port92;
     struct uart uarts[SERIALS];
@@ -350,6 +352,23 @@ static void build_hpet(struct pc *pc)
     add(pc, &pc->hpet.device);
 }
 
+/* The controller is there when a drive is. */
+static int build_floppies(struct pc *pc, const struct machine_parts *parts, struct error *err)
+{
+    if (!parts->floppy_drive[0] && !parts->floppy_drive[1])
+        return 0;
+    int ret = fdc_init(&pc->fdc, parts->pio, pc->timers, &pc->dma, pc->isa_irq[6]);
+    if ((ret = check(ret, "the floppy controller", err)) < 0)
+        return ret;
+    add(pc, &pc->fdc.device);
+    for (unsigned i = 0; i < FDC_DRIVES; i++)
+        if (parts->floppy_drive[i] && fdc_attach(&pc->fdc, i, parts->floppies[i]) < 0)
+            return error_set(err, EINVAL,
+                             "%s is larger than a floppy disk of 2.88 MB: give it with -hda",
+                             block_path(parts->floppies[i]));
+    return 0;
+}
+
 static int build_isa(struct pc *pc, const struct machine_parts *parts, struct error *err)
 {
     struct pio *pio = parts->pio;
@@ -382,6 +401,8 @@ static int build_isa(struct pc *pc, const struct machine_parts *parts, struct er
     if ((ret = check(dma_init(&pc->dma, pio, pc->mem), "the DMA controllers", err)) < 0)
         return ret;
     add(pc, &pc->dma.device);
+    if ((ret = build_floppies(pc, parts, err)) < 0)
+        return ret;
     ret = i8042_init(&pc->i8042, pio, pc->isa_irq[1], pc->isa_irq[12],
                      (struct irq){a20_keyboard, pc, 0}, (struct irq){reset_line, pc, 0});
     if ((ret = check(ret, "the keyboard controller", err)) < 0)
@@ -541,7 +562,12 @@ static void fill_cmos(struct pc *pc)
     rtc_set_cmos(&pc->rtc, 0x5c, (uint8_t)(above >> 8));
     rtc_set_cmos(&pc->rtc, 0x5d, (uint8_t)(above >> 16));
     rtc_set_cmos(&pc->rtc, 0x5f, (uint8_t)(pc->vcpu_count - 1));
-    rtc_set_cmos(&pc->rtc, 0x14, 0x06); /* FPU, PS/2 mouse; no floppy */
+    uint8_t equipment = 0x06; /* FPU, PS/2 mouse */
+    uint8_t a = fdc_drive_type(&pc->fdc, 0), b = fdc_drive_type(&pc->fdc, 1);
+    if (a || b)
+        equipment |= a && b ? 0x41 : 0x01; /* floppy drives, less one in bits 6-7 */
+    rtc_set_cmos(&pc->rtc, 0x14, equipment);
+    rtc_set_cmos(&pc->rtc, 0x10, (uint8_t)(a << 4 | b));
     fill_disks(pc);
 }
 
@@ -566,6 +592,7 @@ static int fill_acpi(struct pc *pc, struct error *err)
         .apic = true,
         .hpet = pc->config->hpet,
         .vga = pc->machine.display.draw != NULL,
+        .floppy = pc->fdc.device.type != NULL,
         .pm_base = PM_BASE,
         .gpe_base = ACPI_PM_GPE_BASE,
         .pci32 = {HOLE_START, (uint64_t)IOAPIC_BASE - 1},

@@ -19,7 +19,7 @@
 #include "chardev/chardev.h"
 #include "cpu/model.h"
 
-enum { SERIALS = 4, DRIVES = 4 };
+enum { SERIALS = 4, DRIVES = 4, FLOPPIES = 2 };
 
 enum wish { WISH_RESET = 1, WISH_SHUTDOWN = 2 };
 
@@ -43,6 +43,8 @@ struct vm_threads {
 struct vm_drives {
     struct block *ide[DRIVES];
     bool is_cd[DRIVES];
+    struct block *floppies[FLOPPIES];
+    bool floppy_drive[FLOPPIES];
 };
 
 struct named_chardev {
@@ -292,9 +294,14 @@ static int open_drives(struct vm *vm, struct error *err)
 {
     for (size_t i = 0; i < vm->config->drive_count; i++) {
         const struct config_drive *drive = &vm->config->drives[i];
-        if (drive->interface != DRIVE_IDE || drive->index < 0 || drive->index >= DRIVES)
+        bool floppy = drive->interface == DRIVE_FLOPPY;
+        if (drive->interface == DRIVE_NONE || drive->index < 0 ||
+            drive->index >= (floppy ? FLOPPIES : DRIVES))
             continue;
-        vm->drives->is_cd[drive->index] = drive->media == MEDIA_CDROM;
+        if (floppy)
+            vm->drives->floppy_drive[drive->index] = true;
+        else
+            vm->drives->is_cd[drive->index] = drive->media == MEDIA_CDROM;
         if (!drive->file)
             continue;
         struct block_options options = {.path = drive->file,
@@ -302,7 +309,9 @@ static int open_drives(struct vm *vm, struct error *err)
                                         .read_only =
                                             drive->read_only || drive->media == MEDIA_CDROM,
                                         .snapshot = drive->snapshot || vm->config->snapshot};
-        int ret = block_open(&vm->drives->ide[drive->index], vm->loop, &options, err);
+        struct block **place =
+            floppy ? &vm->drives->floppies[drive->index] : &vm->drives->ide[drive->index];
+        int ret = block_open(place, vm->loop, &options, err);
         if (ret < 0)
             return ret;
     }
@@ -462,6 +471,8 @@ static int build_machine(struct vm *vm, struct error *err)
                  .wake_vcpu = host_wake},
     };
     memcpy(parts.drives, vm->drives->ide, sizeof(parts.drives));
+    memcpy(parts.floppies, vm->drives->floppies, sizeof(parts.floppies));
+    memcpy(parts.floppy_drive, vm->drives->floppy_drive, sizeof(parts.floppy_drive));
     memcpy(parts.drive_is_cd, vm->drives->is_cd, sizeof(parts.drive_is_cd));
     memcpy(parts.serials, vm->chardevs->serials, sizeof(parts.serials));
     for (int i = 0; machine_types[i]; i++)
@@ -540,9 +551,12 @@ void vm_destroy(struct vm *vm)
     free(vm->vcpus);
     if (vm->engine)
         vm->engine_type->destroy(vm->engine);
-    if (vm->drives)
+    if (vm->drives) {
         for (int i = 0; i < DRIVES; i++)
             block_close(vm->drives->ide[i]);
+        for (int i = 0; i < FLOPPIES; i++)
+            block_close(vm->drives->floppies[i]);
+    }
     if (vm->chardevs)
         close_chardevs(vm->chardevs);
     ram_destroy(vm->ram);

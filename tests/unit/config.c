@@ -82,7 +82,10 @@ static char *describe(const struct config *config)
         bool default_cd = !drive->file && drive->index == 2 && drive->media == MEDIA_CDROM;
         if (default_cd && strcmp(drive->id, "ide1-cd0") == 0)
             continue;
-        fprintf(out, " %s%s%d:%s:%s", drive->media == MEDIA_CDROM ? "cd" : "hd",
+        fprintf(out, " %s%s%d:%s:%s",
+                drive->interface == DRIVE_FLOPPY ? "fd"
+                : drive->media == MEDIA_CDROM    ? "cd"
+                                                 : "hd",
                 drive->interface == DRIVE_NONE ? "!" : "", drive->index, drive->id,
                 drive->file ? drive->file : "-");
         fprintf(out, "%s%s%s", drive->format ? ":raw" : "", drive->read_only ? ":ro" : "",
@@ -130,6 +133,10 @@ static const char *const good_lines[][2] = {
      " hd0:ide0-hd0:a hd1:ide0-hd1:b hd2:ide1-hd0:c hd3:ide1-hd1:d serial=null"},
     {"-hda a,b", " hd0:ide0-hd0:a,b serial=null"},
     {"-cdrom c.iso", " cd2:ide1-cd0:c.iso:ro serial=null"},
+    {"-fda a -fdb b", " fd0:floppy0:a fd1:floppy1:b serial=null"},
+    {"-drive if=floppy -drive if=floppy,file=b,readonly=on -hda c",
+     " fd0:floppy0:- fd1:floppy1:b:ro hd0:ide0-hd0:c serial=null"},
+    {"-drive if=floppy,file=a,index=1", " fd1:floppy1:a serial=null"},
     {"-drive file=a,format=raw", " hd0:ide0-hd0:a:raw serial=null"},
     {"-drive file=a,,b=c", " hd0:ide0-hd0:a,b=c serial=null"},
     {"-drive file=a -drive file=b,readonly=on -drive file=c,media=cdrom",
@@ -228,7 +235,12 @@ static const char *const bad_lines[][3] = {
     {"-hda a -drive file=b,index=0", "index=0", "already"},
     {"-drive file=a -hda b", "-hda", "already"},
     {"-hda a -hdb b -hdc c -hdd d -drive file=e", "-drive", "no room"},
-    {"-drive file=a,if=virtio", "'virtio'", "allowed: ide, none"},
+    {"-drive file=a,if=virtio", "'virtio'", "allowed: ide, floppy, none"},
+    {"-fda a -drive if=floppy,index=0", "index=0", "already"},
+    {"-fda a -fdb b -drive if=floppy", "-drive", "two"},
+    {"-drive if=floppy,index=2", "index=2", "0, 1"},
+    {"-drive if=floppy,bus=1", "bus=1", "one"},
+    {"-drive if=floppy,media=cdrom", "-drive", "cdrom"},
     {"-drive file=a,format=qcow2", "'qcow2'", "allowed: raw"},
     {"-drive file=a,cache=none", "'none'", "allowed: writeback, unsafe"},
     {"-drive file=a,media=cd", "'cd'", "cdrom"},
