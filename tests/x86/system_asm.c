@@ -244,6 +244,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: %s IMAGE MODEL\n", argv[0]);
         return 2;
     }
+    setvbuf(stdout, NULL, _IOLBF, 0); /* what was reported before a hang */
     machine_init(&m, argv[1], argv[2]);
     while (!m.done) {
         enum vcpu_exit why = interp_engine.vcpu_run(m.engine, m.cpu);
