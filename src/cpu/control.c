@@ -317,10 +317,14 @@ void cpu_xsetbv(struct vcpu *cpu, uint32_t index, uint64_t value)
     if (!(cpu->cr4 & CR4_OSXSAVE))
         cpu_raise_ud(cpu);
     check_cpl0(cpu);
-    uint64_t allowed = 3;
+    uint64_t allowed = XSTATE_X87 | XSTATE_SSE, wide = value & XSTATE_AVX512;
     if (cpu_model_has(cpu->model, CPU_AVX))
-        allowed |= 4;
-    bool bad = index != 0 || !(value & 1) || value & ~allowed || ((value & 4) && !(value & 2));
+        allowed |= XSTATE_AVX;
+    if (cpu_model_has(cpu->model, CPU_AVX512F))
+        allowed |= XSTATE_AVX512;
+    bool bad = index != 0 || !(value & XSTATE_X87) || value & ~allowed ||
+               (value & XSTATE_AVX && !(value & XSTATE_SSE)) ||
+               (wide && (wide != XSTATE_AVX512 || !(value & XSTATE_AVX)));
     if (bad)
         cpu_raise_gp(cpu, 0);
     cpu->fpu.xcr0 = value;

@@ -119,24 +119,43 @@ static struct cpuid_result leaf_b(const struct vcpu *cpu, uint32_t subleaf)
     return r;
 }
 
+/* Bytes of an XSAVE area for these components. */
+static uint32_t xsave_size(uint64_t components, bool compact)
+{
+    uint32_t size = XSTATE_EXTENDED;
+    for (unsigned i = 2; i < XSTATE_COMPONENTS; i++) {
+        const struct xstate_component *c = &xstate_components[i];
+        if (!(components >> i & 1))
+            continue;
+        if (compact)
+            size += c->size;
+        else if (c->offset + c->size > (int)size)
+            size = c->offset + c->size;
+    }
+    return size;
+}
+
 static struct cpuid_result leaf_d(const struct vcpu *cpu, uint32_t subleaf)
 {
     const struct cpu_model *model = cpu->model;
-    bool avx = cpu_model_has(model, CPU_AVX);
+    uint32_t there = XSTATE_X87 | XSTATE_SSE;
+    if (cpu_model_has(model, CPU_AVX))
+        there |= XSTATE_AVX;
+    if (cpu_model_has(model, CPU_AVX512F))
+        there |= XSTATE_AVX512;
     if (!cpu_model_has(model, CPU_XSAVE))
         return (struct cpuid_result){0};
-    switch (subleaf) {
-    case 0:
+    if (subleaf == 0)
         return (struct cpuid_result){
-            .eax = avx ? 7 : 3, .ebx = cpu->fpu.xcr0 & 4 ? 832 : 576, .ecx = avx ? 832 : 576};
-    case 1:
-        return (struct cpuid_result){.eax = model->features[FEAT_D_1_EAX],
-                                     .ebx = cpu->fpu.xcr0 & 4 ? 832 : 576};
-    case 2:
-        return avx ? (struct cpuid_result){256, 576, 0, 0} : (struct cpuid_result){0};
-    default:
-        return (struct cpuid_result){0};
-    }
+            .eax = there, .ebx = xsave_size(cpu->fpu.xcr0, false), .ecx = xsave_size(there, false)};
+    if (subleaf == 1)
+        return (struct cpuid_result){
+            .eax = model->features[FEAT_D_1_EAX],
+            .ebx = xsave_size(cpu->fpu.xcr0, cpu_model_has(model, CPU_XSAVES))};
+    if (subleaf < XSTATE_COMPONENTS && there >> subleaf & 1)
+        return (struct cpuid_result){xstate_components[subleaf].size,
+                                     xstate_components[subleaf].offset, 0, 0};
+    return (struct cpuid_result){0};
 }
 
 /* TSC frequency over a made-up 24 MHz crystal: ratio in kHz. */

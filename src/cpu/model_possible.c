@@ -35,7 +35,7 @@ static const uint32_t own[FEAT_WORDS] = {
     [FEAT_8_7_EDX] = BIT(CPU_INVTSC),
     [FEAT_8_8_EBX] = BIT(CPU_XSAVEERPTR) | BIT(CPU_WBNOINVD) | BIT(CPU_IBPB) | BIT(CPU_IBRS) |
                      BIT(CPU_AMD_STIBP) | BIT(CPU_AMD_SSBD) | BIT(CPU_AMD_NO_SSB),
-    [FEAT_D_1_EAX] = BIT(CPU_XSAVEOPT) | BIT(CPU_XSAVEC) | BIT(CPU_XGETBV1),
+    [FEAT_D_1_EAX] = BIT(CPU_XSAVEOPT) | BIT(CPU_XSAVEC) | BIT(CPU_XGETBV1) | BIT(CPU_XSAVES),
     [FEAT_6_EAX] = BIT(CPU_ARAT),
     [FEAT_KVM] = BIT(CPU_KVMCLOCK_OLD) | BIT(CPU_KVMCLOCK) | BIT(CPU_KVM_NOPIODELAY) |
                  BIT(CPU_KVMCLOCK_STABLE),
@@ -64,27 +64,62 @@ void features_possible(uint32_t *words)
     words[FEAT_1_ECX] |= host.leaf1_ecx;
     words[FEAT_7_EBX] |= host.leaf7_ebx;
     words[FEAT_7_ECX] |= host.leaf7_ecx;
+    words[FEAT_7_EDX] |= host.leaf7_edx;
+    words[FEAT_7_1_EAX] |= host.leaf7_1_eax;
 }
 
 void features_mend(uint32_t *words)
 {
     static const uint16_t needs[][2] = {
-        {CPU_SSE, CPU_FXSR},       {CPU_SSE2, CPU_SSE},
-        {CPU_SSE3, CPU_SSE2},      {CPU_SSSE3, CPU_SSE3},
-        {CPU_SSE41, CPU_SSSE3},    {CPU_SSE42, CPU_SSE41},
-        {CPU_AES, CPU_SSE2},       {CPU_PCLMUL, CPU_SSE2},
-        {CPU_SHA, CPU_SSSE3},      {CPU_AVX, CPU_XSAVE},
-        {CPU_AVX, CPU_SSE42},      {CPU_AVX2, CPU_AVX},
-        {CPU_FMA, CPU_AVX},        {CPU_F16C, CPU_AVX},
-        {CPU_XSAVEOPT, CPU_XSAVE}, {CPU_XSAVEC, CPU_XSAVE},
-        {CPU_XGETBV1, CPU_XSAVE},  {CPU_VAES, CPU_AVX},
-        {CPU_VPCLMULQDQ, CPU_AVX}, {CPU_GFNI, CPU_SSE2},
-        {CPU_LM, CPU_PAE},         {CPU_NX, CPU_PAE},
-        {CPU_LM, CPU_MSR},         {CPU_SYSCALL, CPU_MSR},
-        {CPU_X2APIC, CPU_APIC},    {CPU_TSC_DEADLINE, CPU_APIC},
-        {CPU_PDPE1GB, CPU_LM},     {CPU_PCID, CPU_LM},
-        {CPU_MMXEXT, CPU_SSE},     {CPU_KVMCLOCK_OLD, CPU_MSR},
-        {CPU_KVMCLOCK, CPU_MSR},   {CPU_KVMCLOCK_STABLE, CPU_KVMCLOCK},
+        {CPU_SSE, CPU_FXSR},
+        {CPU_SSE2, CPU_SSE},
+        {CPU_SSE3, CPU_SSE2},
+        {CPU_SSSE3, CPU_SSE3},
+        {CPU_SSE41, CPU_SSSE3},
+        {CPU_SSE42, CPU_SSE41},
+        {CPU_AES, CPU_SSE2},
+        {CPU_PCLMUL, CPU_SSE2},
+        {CPU_SHA, CPU_SSSE3},
+        {CPU_AVX, CPU_XSAVE},
+        {CPU_AVX, CPU_SSE42},
+        {CPU_AVX2, CPU_AVX},
+        {CPU_FMA, CPU_AVX},
+        {CPU_F16C, CPU_AVX},
+        {CPU_XSAVEOPT, CPU_XSAVE},
+        {CPU_XSAVEC, CPU_XSAVE},
+        {CPU_XGETBV1, CPU_XSAVE},
+        {CPU_VAES, CPU_AVX},
+        {CPU_VPCLMULQDQ, CPU_AVX},
+        {CPU_GFNI, CPU_SSE2},
+        {CPU_LM, CPU_PAE},
+        {CPU_NX, CPU_PAE},
+        {CPU_LM, CPU_MSR},
+        {CPU_SYSCALL, CPU_MSR},
+        {CPU_X2APIC, CPU_APIC},
+        {CPU_TSC_DEADLINE, CPU_APIC},
+        {CPU_PDPE1GB, CPU_LM},
+        {CPU_PCID, CPU_LM},
+        {CPU_MMXEXT, CPU_SSE},
+        {CPU_AVX_VNNI, CPU_AVX2},
+        {CPU_AVX512F, CPU_AVX2},
+        {CPU_AVX512F, CPU_FMA},
+        {CPU_AVX512DQ, CPU_AVX512F},
+        {CPU_AVX512IFMA, CPU_AVX512F},
+        {CPU_AVX512CD, CPU_AVX512F},
+        {CPU_AVX512BW, CPU_AVX512F},
+        {CPU_AVX512VL, CPU_AVX512F},
+        {CPU_AVX512VBMI, CPU_AVX512BW},
+        {CPU_AVX512VBMI2, CPU_AVX512BW},
+        {CPU_AVX512BITALG, CPU_AVX512BW},
+        {CPU_AVX512VNNI, CPU_AVX512F},
+        {CPU_AVX512VPOPCNTDQ, CPU_AVX512F},
+        {CPU_AVX512VP2INTERSECT, CPU_AVX512F},
+        {CPU_AVX512BF16, CPU_AVX512BW},
+        {CPU_AVX512FP16, CPU_AVX512BW},
+        {CPU_XSAVES, CPU_XSAVEC},
+        {CPU_KVMCLOCK_OLD, CPU_MSR},
+        {CPU_KVMCLOCK, CPU_MSR},
+        {CPU_KVMCLOCK_STABLE, CPU_KVMCLOCK},
     };
     for (unsigned i = 0; i < ARRAY_LEN(needs); i++)
         if (!(words[needs[i][1] / 32] & BIT(needs[i][1])))

@@ -167,7 +167,7 @@ static bool exists(const struct vcpu *cpu, uint32_t msr)
     case MSR_TSC_DEADLINE:
         return has(cpu, CPU_TSC_DEADLINE);
     case MSR_XSS:
-        return false; /* no XSAVES */
+        return has(cpu, CPU_XSAVES);
     case 0xc0000103:
         return has(cpu, CPU_RDTSCP) || has(cpu, CPU_RDPID);
     default:
@@ -275,6 +275,7 @@ static bool read_special(struct vcpu *cpu, uint32_t msr, uint64_t *value)
     case MSR_PERF_STATUS:
         *value = 1000 | 4ull << 40; /* as QEMU: the ratio 4, for those that divide by it */
         return true;
+    case MSR_XSS: /* no supervisor components */
     case MSR_PLATFORM_ID:
     case 0x2a:  /* EBL_CR_POWERON */
     case 0xcd:  /* FSB_FREQ */
@@ -402,6 +403,8 @@ static bool write_special(struct vcpu *cpu, uint32_t msr, uint64_t value)
             return false;
         cpu->spec_ctrl = value;
         return true;
+    case MSR_XSS:
+        return !value;
     case MSR_PRED_CMD:
         return !(value & ~1ull);
     case MSR_MTRR_DEF_TYPE:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * References: Intel SDM volume 2A, chapter 2 (instruction format, VEX).
+ * References: Intel SDM volume 2A, chapter 2 (instruction format, VEX, EVEX).
  */
 #include "x86/hostunit.h"
 
@@ -35,7 +35,7 @@ struct hostunit {
     uint8_t *executable;
     size_t size, used; /* the last STUB_MAX bytes are the scratch stub's */
     unsigned count;
-    bool wide; /* the host has AVX-512: VEX instructions clear up to bit 511 */
+    bool wide; /* the host has AVX-512F: VEX instructions clear up to bit 511 */
     ZydisDecoder decoder;
     struct slot *slots;
 };
@@ -52,12 +52,36 @@ static uint64_t host_xcr0(void)
     return (uint64_t)high << 32 | low;
 }
 
+/* AVX-512 as servers have had it from the first: F with BW, DQ and VL. Stubs rest on all four.
+ * FP16 is not for us: unmasked underflow of its exact results cannot be found out by running it
+ * masked, since it does not obey MXCSR.FTZ. */
 static bool host_wide(void)
 {
-    unsigned a, b, c, d;
+    unsigned a, b, c, d, all = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
     if ((host_xcr0() & 0xe6) != 0xe6 || !__get_cpuid_count(7, 0, &a, &b, &c, &d))
         return false;
-    return b & bit_AVX512F;
+    return (b & all) == all;
+}
+
+/* Do VEX instructions clear up to bit 511? */
+static bool host_clears_wide(void)
+{
+    unsigned a, b, c, d;
+    return (host_xcr0() & 0xe6) == 0xe6 && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
+           b & bit_AVX512F;
+}
+
+static void wide_features(struct hostunit_features *features)
+{
+    unsigned a, b = 0, c = 0, d = 0;
+    __get_cpuid_count(7, 0, &a, &b, &c, &d);
+    features->leaf7_ebx |= b & (bit_AVX512F | bit_AVX512DQ | bit_AVX512IFMA | bit_AVX512CD |
+                                bit_AVX512BW | bit_AVX512VL);
+    features->leaf7_ecx |= c & (bit_AVX512VBMI | bit_AVX512VBMI2 | bit_AVX512VNNI |
+                                bit_AVX512BITALG | bit_AVX512VPOPCNTDQ);
+    features->leaf7_edx |= d & bit_AVX512VP2INTERSECT;
+    if (__get_cpuid_count(7, 1, &a, &b, &c, &d))
+        features->leaf7_1_eax |= a & bit_AVX512BF16;
 }
 
 void hostunit_features(struct hostunit_features *features)
@@ -76,6 +100,10 @@ void hostunit_features(struct hostunit_features *features)
         return;
     features->leaf7_ebx = b & (avx ? bit_SHA | bit_AVX2 : bit_SHA);
     features->leaf7_ecx = c & (avx ? bit_GFNI | bit_VAES | bit_VPCLMULQDQ : bit_GFNI);
+    if (avx && __get_cpuid_count(7, 1, &a, &b, &c, &d))
+        features->leaf7_1_eax = a & bit_AVXVNNI;
+    if (avx && host_wide())
+        wide_features(features);
 }
 
 /* Normal form */
@@ -91,7 +119,7 @@ static bool is_gpr(const ZydisDecodedOperand *operand)
 /* Where the operands of the guest's instruction go in the encoding. */
 struct places {
     unsigned reg, rm, vvvv, is4;
-    bool has_rm, memory, immediate, is4_used, gpr;
+    bool has_rm, memory, immediate, is4_used, gpr, evex;
 };
 
 static bool place_operand(const ZydisDecodedOperand *operand, struct places *places,
@@ -111,6 +139,8 @@ static bool place_operand(const ZydisDecodedOperand *operand, struct places *pla
     unsigned number = (unsigned)ZydisRegisterGetId(operand->reg.value) & 31;
     places->gpr |= gpr;
     switch (operand->encoding) {
+    case ZYDIS_OPERAND_ENCODING_MASK:
+        return true;
     case ZYDIS_OPERAND_ENCODING_MODRM_REG:
         if (gpr)
             normal->gpr_reg = (uint8_t)number;
@@ -132,7 +162,7 @@ static bool place_operand(const ZydisDecodedOperand *operand, struct places *pla
     default:
         return operand->visibility != ZYDIS_OPERAND_VISIBILITY_EXPLICIT;
     }
-    return number < 16;
+    return number < (places->evex ? 32 : 16);
 }
 
 static void put(struct hostunit_insn *normal, unsigned byte)
@@ -159,18 +189,40 @@ static void put_legacy_prefixes(const ZydisDecodedInstruction *insn, const struc
         put(normal, 0x3a);
 }
 
+/* Is W the size of a general register, or of memory in its place? Outside 64-bit code there are no
+ * 64-bit general registers, whatever W says. */
+static bool is_gpr_form(const ZydisDecodedInstruction *insn, const struct places *places,
+                        unsigned pp)
+{
+    if (places->gpr)
+        return true;
+    if (insn->opcode_map == ZYDIS_OPCODE_MAP_0F3A)
+        return insn->opcode == 0x22 || insn->opcode == 0x16 || insn->opcode == 0x60 ||
+               insn->opcode == 0x61;
+    if (insn->opcode_map != ZYDIS_OPCODE_MAP_0F)
+        return false;
+    return insn->opcode == 0x6e || (insn->opcode == 0x7e && pp == 1) || insn->opcode == 0x2a ||
+           (places->evex && insn->opcode == 0x7b && pp >= 2);
+}
+
+static void put_evex_prefix(const ZydisDecodedInstruction *insn, const struct places *places,
+                            bool code64, struct hostunit_insn *normal)
+{
+    unsigned w = code64 || !is_gpr_form(insn, places, insn->raw.evex.pp) ? insn->raw.evex.W : 0;
+    unsigned reg = ~places->reg, rm = ~places->rm, vvvv = ~places->vvvv;
+    put(normal, 0x62);
+    put(normal, (reg >> 3 & 1) << 7 | (rm >> 4 & 1) << 6 | (rm >> 3 & 1) << 5 |
+                    (reg >> 4 & 1) << 4 | insn->raw.evex.mmm);
+    put(normal, w << 7 | (vvvv & 15) << 3 | 4 | insn->raw.evex.pp);
+    put(normal, (unsigned)insn->raw.evex.z << 7 | (unsigned)insn->raw.evex.L2 << 6 |
+                    (unsigned)insn->raw.evex.L << 5 | (unsigned)insn->raw.evex.b << 4 |
+                    (vvvv >> 4 & 1) << 3 | insn->raw.evex.aaa);
+}
+
 static void put_vex_prefix(const ZydisDecodedInstruction *insn, const struct places *places,
                            bool code64, struct hostunit_insn *normal)
 {
-    /* Outside 64-bit code there are no 64-bit general registers, whatever W says. */
-    bool gpr_form = places->gpr ||
-                    (insn->opcode_map == ZYDIS_OPCODE_MAP_0F &&
-                     (insn->opcode == 0x6e || (insn->opcode == 0x7e && insn->raw.vex.pp == 1) ||
-                      insn->opcode == 0x2a)) ||
-                    (insn->opcode_map == ZYDIS_OPCODE_MAP_0F3A &&
-                     (insn->opcode == 0x22 || insn->opcode == 0x16 || insn->opcode == 0x60 ||
-                      insn->opcode == 0x61));
-    unsigned w = code64 || !gpr_form ? insn->raw.vex.W : 0;
+    unsigned w = code64 || !is_gpr_form(insn, places, insn->raw.vex.pp) ? insn->raw.vex.W : 0;
     put(normal, 0xc4);
     put(normal,
         (places->reg >> 3 ? 0 : 0x80) | 0x40 | (places->rm >> 3 ? 0 : 0x20) | insn->raw.vex.m_mmmm);
@@ -182,7 +234,8 @@ bool hostunit_normalise(const ZydisDecodedInstruction *insn, const ZydisDecodedO
                         const uint8_t *bytes, bool code64, struct hostunit_insn *normal)
 {
     bool vex = insn->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
-    if (!vex && insn->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
+    bool evex = insn->encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX;
+    if (!vex && !evex && insn->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
         return false;
     if (insn->opcode_map != ZYDIS_OPCODE_MAP_0F && insn->opcode_map != ZYDIS_OPCODE_MAP_0F38 &&
         insn->opcode_map != ZYDIS_OPCODE_MAP_0F3A)
@@ -191,13 +244,15 @@ bool hostunit_normalise(const ZydisDecodedInstruction *insn, const ZydisDecodedO
         return false;
     memset(normal, 0, sizeof(*normal));
     normal->gpr_reg = normal->gpr_rm = HOSTUNIT_NO_GPR;
-    struct places places = {.reg = insn->raw.modrm.reg};
+    struct places places = {.reg = insn->raw.modrm.reg, .evex = evex};
     for (unsigned i = 0; i < insn->operand_count_visible; i++)
         if (!place_operand(&operands[i], &places, normal))
             return false;
     if (places.memory == places.has_rm)
         return false;
-    if (vex)
+    if (evex)
+        put_evex_prefix(insn, &places, code64, normal);
+    else if (vex)
         put_vex_prefix(insn, &places, code64, normal);
     else
         put_legacy_prefixes(insn, &places, code64, normal);
@@ -264,15 +319,23 @@ static void emit_move_vex(struct code *code, unsigned number, bool store)
     emit_state_operand(code, number, vector_offset(number));
 }
 
-/* vmovaps [..], zmm */
-static void emit_store_zmm(struct code *code, unsigned number)
+/* vmovaps zmm */
+static void emit_move_zmm(struct code *code, unsigned number, bool store)
 {
     emit_byte(code, 0x62);
-    emit_byte(code, (number >= 8 ? 0 : 0x80) | 0x71);
+    emit_byte(code, (number & 8 ? 0 : 0x80) | (number & 16 ? 0 : 0x10) | 0x61);
     emit_byte(code, 0x7c);
     emit_byte(code, 0x48);
-    emit_byte(code, 0x29);
+    emit_byte(code, store ? 0x29 : 0x28);
     emit_state_operand(code, number, vector_offset(number));
+}
+
+/* kmovq */
+static void emit_move_mask(struct code *code, unsigned number, bool store)
+{
+    emit(code, "\xc4\xe1\xf8", 3);
+    emit_byte(code, store ? 0x91 : 0x90);
+    emit_state_operand(code, number, offsetof(struct fpu_state, opmask) + (size_t)number * 8);
 }
 
 static void emit_move_mmx(struct code *code, unsigned number, bool store)
@@ -306,22 +369,29 @@ struct compilation {
     ZydisDecodedInstruction insn;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
     bool vex, wide, gpr, mmx, flags;
+    bool avx512; /* EVEX, or VEX with mask registers */
 };
 
 static void emit_register(struct code *code, const struct compilation *c,
                           const ZydisDecodedOperand *operand, bool store)
 {
-    unsigned number = (unsigned)ZydisRegisterGetId(operand->reg.value) & 15;
+    unsigned number = (unsigned)ZydisRegisterGetId(operand->reg.value) & 31;
     switch (ZydisRegisterGetClass(operand->reg.value)) {
     case ZYDIS_REGCLASS_XMM:
     case ZYDIS_REGCLASS_YMM:
-        if (!c->vex)
+    case ZYDIS_REGCLASS_ZMM:
+        if (c->avx512)
+            emit_move_zmm(code, number, store);
+        else if (!c->vex)
             emit_move_xmm(code, number, store);
         else if (store && c->wide)
-            emit_store_zmm(code, number);
+            emit_move_zmm(code, number, true);
         else
             /* The whole of it: the same register may be read as xmm and as ymm. */
             emit_move_vex(code, number, store);
+        break;
+    case ZYDIS_REGCLASS_MASK:
+        emit_move_mask(code, number, store);
         break;
     case ZYDIS_REGCLASS_MMX:
         emit_move_mmx(code, number, store);
@@ -341,7 +411,9 @@ static void survey(struct compilation *c)
         if (c->operands[i].type != ZYDIS_OPERAND_TYPE_REGISTER)
             continue;
         c->gpr |= is_gpr(&c->operands[i]);
-        c->mmx |= ZydisRegisterGetClass(c->operands[i].reg.value) == ZYDIS_REGCLASS_MMX;
+        ZydisRegisterClass class = ZydisRegisterGetClass(c->operands[i].reg.value);
+        c->mmx |= class == ZYDIS_REGCLASS_MMX;
+        c->avx512 |= class == ZYDIS_REGCLASS_MASK;
     }
     const ZydisAccessedFlags *flags = c->insn.cpu_flags;
     c->flags = flags && (flags->modified | flags->set_0 | flags->set_1);
@@ -353,8 +425,9 @@ static void emit_loads(struct code *code, const struct compilation *c)
         const ZydisDecodedOperand *operand = &c->operands[i];
         if (operand->type != ZYDIS_OPERAND_TYPE_REGISTER)
             continue;
-        /* What a legacy instruction leaves of its destination is not always said: load it too. */
-        if (operand->actions & ZYDIS_OPERAND_ACTION_MASK_READ || !c->vex)
+        /* What a legacy or a masked instruction leaves of its destination is not always said: load
+         * it too. */
+        if (operand->actions & ZYDIS_OPERAND_ACTION_MASK_READ || !c->vex || c->avx512)
             emit_register(code, c, operand, false);
     }
 }
@@ -380,7 +453,8 @@ static bool compile(const struct hostunit *unit, const struct hostunit_insn *nor
     if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&unit->decoder, normal->bytes, normal->length, &c.insn,
                                              c.operands)))
         return false;
-    c.vex = c.insn.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
+    c.avx512 = c.insn.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX;
+    c.vex = c.avx512 || c.insn.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
     survey(&c);
     code->length = 0;
     if (c.gpr)
@@ -409,7 +483,7 @@ int hostunit_create(struct hostunit **unit, size_t size, struct error *err)
         return error_set(err, ENOMEM, "out of memory");
     size = round_up(size, 4096);
     u->size = size;
-    u->wide = host_wide();
+    u->wide = host_clears_wide();
     ZydisDecoderInit(&u->decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
     u->slots = calloc(SLOTS, sizeof(*u->slots));
     u->writable = u->executable = MAP_FAILED;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Runs one MMX, SSE or AVX instruction on the host's own unit.
+ * Runs one MMX, SSE, AVX or AVX-512 instruction on the host's own unit.
  *
  * The instruction is brought into a normal form: 64-bit encoding, prefixes that do not matter
  * dropped, its memory operand replaced by [rdi], its general registers by rax and rcx. Vector
@@ -42,9 +42,10 @@ struct hostunit_insn {
     uint8_t unused[5];       /* zero */
 };
 
-/* Its normal form; false if it is not of the kind that stubs are made for: legacy SSE and MMX, VEX.
- * The caller has excluded what is not a plain computation (see vector.c: implicit memory, state
- * management, masked access), and what the host's CPU lacks. */
+/* Its normal form; false if it is not of the kind that stubs are made for: legacy SSE and MMX, VEX,
+ * EVEX (with what its mask, broadcast and rounding bits say). The caller has excluded what is not a
+ * plain computation (see vector.c: implicit memory, state management, masked access), and what the
+ * host's CPU lacks. */
 bool hostunit_normalise(const ZydisDecodedInstruction *insn, const ZydisDecodedOperand *operands,
                         const uint8_t *bytes, bool code64, struct hostunit_insn *normal);
 
@@ -59,10 +60,10 @@ hostunit_fn hostunit_get(struct hostunit *unit, const struct hostunit_insn *norm
  * which does not happen to what came from hostunit_normalise. */
 hostunit_fn hostunit_scratch(struct hostunit *unit, const struct hostunit_insn *normal);
 
-/* CPUID words of the host, cut to the x87-to-AVX features that this unit can run here (the
+/* CPUID words of the host, cut to the x87-to-AVX-512 features that this unit can run here (the
  * operating system's XCR0 included): for the CPU models. */
 struct hostunit_features {
-    uint32_t leaf1_edx, leaf1_ecx, leaf7_ebx, leaf7_ecx;
+    uint32_t leaf1_edx, leaf1_ecx, leaf7_ebx, leaf7_ecx, leaf7_edx, leaf7_1_eax;
 };
 void hostunit_features(struct hostunit_features *features);
 

@@ -177,6 +177,35 @@ static void host(void **state)
     assert_int_equal(model.features[FEAT_7_EBX] & ~max.features[FEAT_7_EBX], 0);
 }
 
+/* The sizes of XSAVE, and which components XCR0 takes together. */
+static void components(void **state)
+{
+    struct bench *b = bench_new("x86-64-v3,+avx512f");
+    struct vcpu *cpu = b->cpu;
+    (void)state;
+    if (!cpu_model_has(&b->model, CPU_AVX512F)) {
+        bench_free(b);
+        print_message("# this host has no AVX-512 (F, BW, DQ and VL)\n");
+        skip();
+    }
+    cpu->cr4 |= CR4_OSXSAVE;
+    assert_int_equal(cpu_cpuid(cpu, 0xd, 0).eax, 0xe7);
+    assert_int_equal(cpu_cpuid(cpu, 0xd, 0).ebx, 576);
+    assert_int_equal(cpu_cpuid(cpu, 0xd, 0).ecx, 2688);
+    assert_int_equal(cpu_cpuid(cpu, 0xd, 7).eax, 1024);
+    assert_int_equal(cpu_cpuid(cpu, 0xd, 7).ebx, 1664);
+    ASSERT_FAULT(cpu, VEC_GP, 0, cpu_xsetbv(cpu, 0, 0x27));
+    ASSERT_FAULT(cpu, VEC_GP, 0, cpu_xsetbv(cpu, 0, 0xe3));
+    ASSERT_FAULT(cpu, VEC_GP, 0, cpu_xsetbv(cpu, 0, 0xe1));
+    ASSERT_FINE(cpu, cpu_xsetbv(cpu, 0, 0xe7));
+    assert_int_equal(cpu_cpuid(cpu, 0xd, 0).ebx, 2688);
+    bench_free(b);
+    b = bench_new("x86-64-v3");
+    b->cpu->cr4 |= CR4_OSXSAVE;
+    ASSERT_FAULT(b->cpu, VEC_GP, 0, cpu_xsetbv(b->cpu, 0, 0xe7));
+    bench_free(b);
+}
+
 /* MSRs that are not there. */
 static void unknown_msrs(void **state)
 {
@@ -209,10 +238,10 @@ static void help(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults),     cmocka_unit_test(features), cmocka_unit_test(refusals),
-        cmocka_unit_test(leaves),       cmocka_unit_test(help),     cmocka_unit_test(warnings),
-        cmocka_unit_test(all_models),   cmocka_unit_test(levels),   cmocka_unit_test(host),
-        cmocka_unit_test(unknown_msrs),
+        cmocka_unit_test(defaults),     cmocka_unit_test(features),   cmocka_unit_test(refusals),
+        cmocka_unit_test(leaves),       cmocka_unit_test(help),       cmocka_unit_test(warnings),
+        cmocka_unit_test(all_models),   cmocka_unit_test(levels),     cmocka_unit_test(host),
+        cmocka_unit_test(unknown_msrs), cmocka_unit_test(components),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,6 +63,15 @@ static const struct sample samples[] = {
     {"rdpid", "\xf3\x0f\xc7\xf8", 4},
     {"serialize", "\x0f\x01\xe8", 3},
     {"avx-vnni", "\xc4\xe2\x71\x50\xc1", 5},
+    {"avx512f", "\x62\xf1\x74\x48\x58\xc1", 6},
+    {"avx512vl", "\x62\xf1\x74\x08\x58\xc1", 6},
+    {"avx512bw", "\x62\xf1\x75\x48\xfc\xc1", 6},
+    {"avx512dq", "\x62\xf1\x74\x48\x54\xc1", 6},
+    {"avx512cd", "\x62\xf2\x7d\x48\xc4\xc1", 6},
+    {"avx512bw", "\xc4\xe1\xf8\x90\xca", 5}, /* KMOVQ */
+    {"avx512f", "\xc5\xf8\x90\xca", 4},      /* KMOVW */
+    {"avx512vbmi", "\x62\xf2\x75\x48\x8d\xc1", 6},
+    {"avx512vnni", "\x62\xf2\x75\x48\x50\xc1", 6},
     {"syscall", "\x0f\x05", 2},
     {"sep", "\x0f\x34", 2},
     {"rdtscp", "\x0f\x01\xf9", 3},
@@ -78,6 +87,7 @@ static int run_sample(const struct sample *s, const char *model)
     long_new(&l, model, &interp_engine);
     long_enter(&l, 0);
     l.b->cpu->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_FSGSBASE;
+    l.b->cpu->fpu.xcr0 |= XSTATE_AVX512;
     l.b->cpu->lstar = l.b->cpu->sysenter_eip = LONG_RETURN;
     l.b->cpu->star = (uint64_t)LONG_CS << 32;
     l.b->cpu->sysenter_cs = LONG_CS;

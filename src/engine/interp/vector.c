@@ -28,6 +28,11 @@ _Noreturn void vector_unavailable(struct vcpu *cpu, const struct op *op, enum ve
         undefined = !(cpu->cr0 & CR0_TS) || !(cpu->cr0 & CR0_PE) || cpu->rflags & FLAG_VM ||
                     !(cpu->cr4 & CR4_OSXSAVE) || (cpu->fpu.xcr0 & 6) != 6;
         break;
+    case KIND_AVX512:
+        undefined = !(cpu->cr0 & CR0_TS) || !(cpu->cr0 & CR0_PE) || cpu->rflags & FLAG_VM ||
+                    !(cpu->cr4 & CR4_OSXSAVE) ||
+                    (cpu->fpu.xcr0 & XSTATE_FOR_AVX512) != XSTATE_FOR_AVX512;
+        break;
     default:
         undefined = cpu->cr0 & CR0_EM;
         break;
@@ -132,6 +137,23 @@ static inline void run_raising(struct vcpu *cpu, const struct op *op, void *mem)
 static inline void run_plain(struct vcpu *cpu, const struct op *op, void *mem)
 {
     stub_of(op)(mem, &cpu->fpu, cpu->gpr, &cpu->cc);
+}
+
+static void run_quiet(struct vcpu *cpu, const struct op *op, void *mem)
+{
+    uint32_t host = _mm_getcsr();
+    cpu->fpu.mxcsr |= run_masked(cpu, stub_of(op), mem, cpu->fpu.mxcsr);
+    _mm_setcsr(host);
+}
+
+void vector_run(struct vcpu *cpu, const struct op *op, void *mem, enum vector_fp fp)
+{
+    if (fp == FP_RAISING)
+        run_raising(cpu, op, mem);
+    else if (fp == FP_QUIET)
+        run_quiet(cpu, op, mem);
+    else
+        run_plain(cpu, op, mem);
 }
 
 static inline void finish_mmx(struct vcpu *cpu, const struct op *op)
@@ -358,11 +380,9 @@ static unsigned mmx_registers(const struct decoded *d, bool *any)
     return dest;
 }
 
-static bool decode_stub(const struct decoded *d, struct op *op)
+bool vector_compile(const struct decoded *d, struct op *op)
 {
     struct hostunit_insn normal;
-    if (d->insn->mnemonic == ZYDIS_MNEMONIC_CRC32)
-        return false; /* integer work */
     if (!hostunit_normalise(d->insn, d->operands, d->bytes, d->code64, &normal))
         return false;
     memcpy(&op->imm, normal.bytes, sizeof(normal.bytes));
@@ -371,8 +391,13 @@ static bool decode_stub(const struct decoded *d, struct op *op)
     op->reg3 = normal.length;
     op->next[1] = (struct block *)d->unit;
     op->data = (const void *)(uintptr_t)hostunit_get(d->unit, &normal);
-    if (!op->data && !hostunit_scratch(d->unit, &normal))
-        return false;
+    return op->data || hostunit_scratch(d->unit, &normal);
+}
+
+static bool decode_stub(const struct decoded *d, struct op *op)
+{
+    if (d->insn->mnemonic == ZYDIS_MNEMONIC_CRC32 || !vector_compile(d, op))
+        return false; /* CRC32 is integer work */
     enum memory_use use = MEMORY_NONE;
     for (unsigned i = 0; i < d->insn->operand_count_visible; i++)
         if (d->operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY) {
@@ -398,6 +423,8 @@ bool decode_vector(const struct decoded *d, struct op *op, bool *ends)
     (void)ends;
     if (!decode_is_vector(d))
         return false;
+    if (decode_vector_evex(d, op))
+        return true;
     if (decode_special(d, op) || decode_vector_masked(d, op) || decode_vector_move(d, op))
         return true;
     return decode_stub(d, op);

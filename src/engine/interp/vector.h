@@ -16,12 +16,17 @@ enum vector_flags {
     VEC_REX_W = 1 << 2,
     VEC_ALIGN16 = 1 << 3, /* #GP if the operand is not aligned so */
     VEC_ALIGN32 = 1 << 4,
+    VEC_ALIGN64 = 1 << 5,
+    VEC_WHOLE = 1 << 6,     /* EVEX: all of the operand must be writable, whatever the mask */
+    VEC_COUNT_SHIFT = 8,    /* 8..14: EVEX: bits of the mask that count, less one */
     VEC_MMX_DEST_SHIFT = 8, /* 8..11: the MMX register written, 8: none */
 };
 
 /* What must hold before the instruction may run at all (SDM 2A 2.5 and 3A 2.5): the cheap tests
  * are here, the faults in vector.c. */
-enum vector_kind { KIND_SSE, KIND_AVX, KIND_MMX };
+enum vector_kind { KIND_SSE, KIND_AVX, KIND_MMX, KIND_AVX512 };
+
+enum { XSTATE_FOR_AVX512 = XSTATE_SSE | XSTATE_AVX | XSTATE_AVX512 };
 
 _Noreturn void vector_unavailable(struct vcpu *cpu, const struct op *op, enum vector_kind kind);
 
@@ -40,6 +45,10 @@ static inline void vector_check(struct vcpu *cpu, const struct op *op, enum vect
              cpu->cr4 & CR4_OSXSAVE &&
              (cpu->fpu.xcr0 & (XSTATE_SSE | XSTATE_AVX)) == (XSTATE_SSE | XSTATE_AVX);
         break;
+    case KIND_AVX512:
+        ok = !(cpu->cr0 & CR0_TS) && cpu->cr0 & CR0_PE && !(cpu->rflags & FLAG_VM) &&
+             cpu->cr4 & CR4_OSXSAVE && (cpu->fpu.xcr0 & XSTATE_FOR_AVX512) == XSTATE_FOR_AVX512;
+        break;
     default:
         ok = !(cpu->cr0 & (CR0_EM | CR0_TS)) && !(cpu->fpu.fsw & FPU_ES);
         break;
@@ -54,7 +63,10 @@ static inline void vector_check(struct vcpu *cpu, const struct op *op, enum vect
 
 static inline void vector_check_alignment(struct vcpu *cpu, const struct op *op, gva_t addr)
 {
-    unsigned mask = op->extra16 & VEC_ALIGN16 ? 15 : op->extra16 & VEC_ALIGN32 ? 31 : 0;
+    unsigned mask = op->extra16 & VEC_ALIGN16   ? 15
+                    : op->extra16 & VEC_ALIGN32 ? 31
+                    : op->extra16 & VEC_ALIGN64 ? 63
+                                                : 0;
     if (__builtin_expect(addr & mask, 0)) {
         op_sync(cpu, op);
         cpu_raise_gp(cpu, 0);
@@ -112,6 +124,19 @@ static inline void vector_enter_mmx(struct fpu_state *fpu)
     fpu->fsw &= (uint16_t)~FPU_TOP;
     fpu->ftw = 0;
 }
+
+/* What an instruction has to do with MXCSR: nothing; it obeys it but never traps; or it may raise
+ * #XM. */
+enum vector_fp { FP_NONE, FP_QUIET, FP_RAISING };
+
+/* vector.c: runs op's stub. */
+void vector_run(struct vcpu *cpu, const struct op *op, void *mem, enum vector_fp fp);
+
+/* vector.c: makes the stub. False: not an instruction for one. */
+bool vector_compile(const struct decoded *d, struct op *op);
+
+/* vector_evex.c: EVEX, and VEX on mask registers. */
+bool decode_vector_evex(const struct decoded *d, struct op *op);
 
 /* #UD */
 const struct op *vector_undefined(struct vcpu *cpu, const struct op *op);
