@@ -214,7 +214,8 @@ bool cpu_lar(struct vcpu *cpu, uint16_t selector, uint32_t *value)
     struct descriptor d;
     if (!visible_any(cpu, selector, false, &d))
         return false;
-    *value = (uint32_t)(d.raw >> 32) & 0x00f0ff00;
+    /* Bits 16 to 19 are undefined in the manual; processors leave the limit in them. */
+    *value = (uint32_t)(d.raw >> 32) & 0x00ffff00;
     return true;
 }
 

@@ -655,7 +655,7 @@ static void questions(void **state)
     uint32_t value = 0;
     (void)state;
     assert_true(cpu_lar(cpu, DATA3, &value));
-    assert_int_equal(value, 0xc0f200); /* not accessed yet */
+    assert_int_equal(value, 0xcff200); /* not accessed yet */
     assert_true(cpu_lsl(cpu, TSS2, &value));
     assert_int_equal(value, 0x67);
     assert_true(cpu_lar(cpu, GATE, &value));
