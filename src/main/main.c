@@ -19,6 +19,7 @@
 #include "event/loop.h"
 #include "machine/machine.h"
 #include "monitor/monitor.h"
+#include "sensitive/sensitive.h"
 #include "vm/vm.h"
 
 enum { EXIT_HOST = 1, EXIT_USAGE = 2 };
@@ -201,10 +202,23 @@ static int run(const struct config *config)
     return exit_code;
 }
 
+/* `trapeze sensitive`: no VM, a report about the host. */
+static int print_sensitive(void)
+{
+    int ret = sensitive_print(stdout);
+    if (ret == 0)
+        return 0;
+    fprintf(stderr, "trapeze: sensitive: cannot run an instruction in a child process: %s\n",
+            strerror(-ret));
+    return EXIT_HOST;
+}
+
 int main(int argc, char **argv)
 {
     struct config config;
     struct error err;
+    if (argc == 2 && strcmp(argv[1], "sensitive") == 0)
+        return print_sensitive();
     signal(SIGPIPE, SIG_IGN); /* a reader of ours that goes away is an error of write() */
     if (config_parse(&config, argc, argv, &err) < 0)
         return fail(&err, EXIT_USAGE);

@@ -86,6 +86,7 @@ static inline void long_tables(struct long_bench *l)
     bench_descriptor(b, LONG_TR, BENCH_TSS, 0x67, SEG_P | 0xb);
     bench_poke(b, BENCH_GDT + LONG_TR + 8, 0, 8);
     bench_poke(b, BENCH_TSS + 4, 0x50000, 8); /* RSP0 */
+    bench_poke(b, BENCH_TSS + 0x66, 0x68, 2); /* no I/O permission map */
     for (unsigned v = 0; v < 256; v++) {
         bench_gate(b, BENCH_IDT + v * 16, LONG_CS, LONG_HANDLERS + v, v == 0x80 ? 0xee : 0x8e, 0,
                    true);
