@@ -173,6 +173,8 @@ static struct cpuid_result leaf_16(const struct vcpu *cpu)
 static struct cpuid_result basic(struct vcpu *cpu, uint32_t leaf, uint32_t subleaf)
 {
     const struct cpu_model *model = cpu->model;
+    static const struct cpuid_result nothing = {0}, no_monitor = {.ecx = 3},
+                                     monitor = {64, 64, 3, 0};
     bool amd = !strcmp(model->vendor, "AuthenticAMD");
     switch (leaf) {
     case 0:
@@ -180,12 +182,11 @@ static struct cpuid_result basic(struct vcpu *cpu, uint32_t leaf, uint32_t suble
     case 1:
         return leaf_1(cpu);
     case 2:
-        return amd ? (struct cpuid_result){0} : leaf_2(model);
+        return amd ? nothing : leaf_2(model);
     case 4:
-        return amd ? (struct cpuid_result){0} : deterministic_cache(model, subleaf);
+        return amd ? nothing : deterministic_cache(model, subleaf);
     case 5:
-        return cpu_model_has(model, CPU_MONITOR) ? (struct cpuid_result){64, 64, 3, 0}
-                                                 : (struct cpuid_result){.ecx = 3};
+        return cpu_model_has(model, CPU_MONITOR) ? monitor : no_monitor;
     case 6:
         return (struct cpuid_result){.eax = model->features[FEAT_6_EAX]};
     case 7:

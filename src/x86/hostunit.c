@@ -79,7 +79,7 @@ static void wide_features(struct hostunit_features *features)
                                 bit_AVX512BW | bit_AVX512VL);
     features->leaf7_ecx |= c & (bit_AVX512VBMI | bit_AVX512VBMI2 | bit_AVX512VNNI |
                                 bit_AVX512BITALG | bit_AVX512VPOPCNTDQ);
-    features->leaf7_edx |= d & bit_AVX512VP2INTERSECT;
+    features->leaf7_edx |= d & 1u << 8; /* AVX512_VP2INTERSECT; clang's header has no name */
     if (__get_cpuid_count(7, 1, &a, &b, &c, &d))
         features->leaf7_1_eax |= a & bit_AVX512BF16;
 }
