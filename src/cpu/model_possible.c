@@ -117,6 +117,7 @@ void features_mend(uint32_t *words)
         {CPU_AVX512BF16, CPU_AVX512BW},
         {CPU_AVX512FP16, CPU_AVX512BW},
         {CPU_XSAVES, CPU_XSAVEC},
+        {FEATURE(FEAT_ARCH_CAP, 1), CPU_SPEC_CTRL}, /* IBRS_ALL */
         {CPU_KVMCLOCK_OLD, CPU_MSR},
         {CPU_KVMCLOCK, CPU_MSR},
         {CPU_KVMCLOCK_STABLE, CPU_KVMCLOCK},

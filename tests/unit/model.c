@@ -206,6 +206,21 @@ static void components(void **state)
     bench_free(b);
 }
 
+/* IBRS_ALL says that IBRS may be set once for all: not without the register to set it in. */
+static void capabilities(void **state)
+{
+    struct bench *b = bench_new("max");
+    uint64_t value;
+    (void)state;
+    assert_true(cpu_read_msr(b->cpu, 0x10a, &value));
+    assert_int_equal(value & 7, 3); /* RDCL_NO and IBRS_ALL, not RSBA */
+    bench_free(b);
+    b = bench_new("max,-spec-ctrl");
+    assert_true(cpu_read_msr(b->cpu, 0x10a, &value));
+    assert_int_equal(value & 7, 1);
+    bench_free(b);
+}
+
 /* MSRs that are not there. */
 static void unknown_msrs(void **state)
 {
@@ -238,10 +253,12 @@ static void help(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults),     cmocka_unit_test(features),   cmocka_unit_test(refusals),
-        cmocka_unit_test(leaves),       cmocka_unit_test(help),       cmocka_unit_test(warnings),
-        cmocka_unit_test(all_models),   cmocka_unit_test(levels),     cmocka_unit_test(host),
-        cmocka_unit_test(unknown_msrs), cmocka_unit_test(components),
+        cmocka_unit_test(defaults),   cmocka_unit_test(features),
+        cmocka_unit_test(refusals),   cmocka_unit_test(leaves),
+        cmocka_unit_test(help),       cmocka_unit_test(warnings),
+        cmocka_unit_test(all_models), cmocka_unit_test(levels),
+        cmocka_unit_test(host),       cmocka_unit_test(unknown_msrs),
+        cmocka_unit_test(components), cmocka_unit_test(capabilities),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
