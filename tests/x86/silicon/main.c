@@ -8,6 +8,7 @@
  *
  * Prints TAP, so that the tests run it as it is. Exit status 0: everything agrees.
  */
+#include <cpuid.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,6 +166,19 @@ static int in_child(bool (*run)(const char *), const char *line)
     return WEXITSTATUS(status);
 }
 
+/* `make test` compares only where the masks of undefined results are known to be complete. */
+static bool vendor_wanted(void)
+{
+    const char *wanted = getenv("CPU_FUZZ_VENDOR");
+    unsigned a, b, c, d;
+    char vendor[13] = {0};
+    __cpuid(0, a, b, c, d);
+    memcpy(vendor, &b, 4);
+    memcpy(vendor + 4, &d, 4);
+    memcpy(vendor + 8, &c, 4);
+    return !wanted || strcmp(wanted, vendor) == 0;
+}
+
 static int usage(void)
 {
     fputs("usage: cpu-fuzz SEED COUNT [PROCESSES] | replay 'LINE' | excluded\n", stderr);
@@ -194,6 +208,12 @@ int main(int argc, char **argv)
         return 1;
     }
     puts("1..2");
+    if (!vendor_wanted()) {
+        const char *why = "the rules of what may differ were proven on other vendors' processors; "
+                          "make fuzz-cpu compares on this one";
+        printf("# %s\nok 1 - known cases # SKIP\nok 2 - random cases # SKIP\n", why);
+        return 0;
+    }
     int status = in_child(NULL, NULL);
     if (status == CANNOT)
         return 0;
