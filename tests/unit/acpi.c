@@ -4,7 +4,7 @@
  * firmware does, then everything is reached from the RSDP. iasl and acpiexec, of the package the
  * build needs anyway, read the result too.
  */
-#include "unit/test.h"
+#include "unit/fw_cfg_bench.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -16,24 +16,10 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "bus/pci.h"
-#include "device/fw_cfg.h"
 #include "device/hpet.h"
 #include "machine/acpi.h"
 
 enum { LOADER_ENTRY = 128, NAME_SIZE = 56, FILES = 2, HEADER = 36 };
-
-static struct mem *mem;
-static struct pio *pio;
-static struct fw_cfg fw;
-
-static int set_up(void **state)
-{
-    (void)state;
-    assert_int_equal(mem_create(&mem, NULL), 0);
-    assert_int_equal(pio_create(&pio, NULL), 0);
-    assert_int_equal(fw_cfg_init(&fw, pio, mem, NULL), 0);
-    return 0;
-}
 
 /* What firmware has put into memory. */
 struct loaded {
@@ -44,16 +30,12 @@ struct loaded {
 };
 static struct loaded files[FILES];
 
-static int tear_down(void **state)
+static int tear_down_files(void **state)
 {
-    (void)state;
     for (int i = 0; i < FILES; i++)
         free(files[i].bytes);
     memset(files, 0, sizeof(files));
-    fw.device.type->fini(&fw.device);
-    pio_destroy(pio);
-    mem_destroy(mem);
-    return 0;
+    return tear_down(state);
 }
 
 static struct acpi_board full_board(void)
@@ -440,7 +422,7 @@ static int tear_down_folder(void **state)
     int status;
     free(run("rm -f *.dat *.dsl *.aml", &status));
     assert_int_equal(rmdir(folder), 0);
-    return tear_down(state);
+    return tear_down_files(state);
 }
 
 static void write_table(const char *name, const uint8_t *table)
@@ -592,14 +574,14 @@ static void test_power_off_is_there_and_suspend_is_not(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_every_table_is_found, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_what_is_absent_is_not_told, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_fadt, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_madt, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_hpet, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_bad_boards, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_every_table_is_found, set_up, tear_down_files),
+        cmocka_unit_test_setup_teardown(test_what_is_absent_is_not_told, set_up, tear_down_files),
+        cmocka_unit_test_setup_teardown(test_fadt, set_up, tear_down_files),
+        cmocka_unit_test_setup_teardown(test_madt, set_up, tear_down_files),
+        cmocka_unit_test_setup_teardown(test_hpet, set_up, tear_down_files),
+        cmocka_unit_test_setup_teardown(test_bad_boards, set_up, tear_down_files),
         cmocka_unit_test_setup_teardown(test_interrupt_routing_is_the_bus_wiring, set_up,
-                                        tear_down),
+                                        tear_down_files),
         cmocka_unit_test_setup_teardown(test_iasl_reads_the_full_board, set_up_folder,
                                         tear_down_folder),
         cmocka_unit_test_setup_teardown(test_iasl_reads_the_small_board, set_up_folder,

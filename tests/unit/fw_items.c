@@ -2,33 +2,10 @@
  *
  * The small items for the firmware, byte by byte as SeaBIOS reads them.
  */
-#include "unit/test.h"
+#include "unit/fw_cfg_bench.h"
 
 #include "base/bytes.h"
-#include "device/fw_cfg.h"
 #include "machine/fw_items.h"
-
-static struct mem *mem;
-static struct pio *pio;
-static struct fw_cfg fw;
-
-static int set_up(void **state)
-{
-    (void)state;
-    assert_int_equal(mem_create(&mem, NULL), 0);
-    assert_int_equal(pio_create(&pio, NULL), 0);
-    assert_int_equal(fw_cfg_init(&fw, pio, mem, NULL), 0);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fw.device.type->fini(&fw.device);
-    pio_destroy(pio);
-    mem_destroy(mem);
-    return 0;
-}
 
 static const struct fw_cfg_item *file(const char *name, uint32_t length)
 {

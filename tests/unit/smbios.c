@@ -3,7 +3,7 @@
  * The SMBIOS tables: the entry point, the walk over all structures, what they say of processors and
  * memory.
  */
-#include "unit/test.h"
+#include "unit/fw_cfg_bench.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -11,30 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
-#include "device/fw_cfg.h"
 #include "machine/smbios.h"
-
-static struct mem *mem;
-static struct pio *pio;
-static struct fw_cfg fw;
-
-static int set_up(void **state)
-{
-    (void)state;
-    assert_int_equal(mem_create(&mem, NULL), 0);
-    assert_int_equal(pio_create(&pio, NULL), 0);
-    assert_int_equal(fw_cfg_init(&fw, pio, mem, NULL), 0);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fw.device.type->fini(&fw.device);
-    pio_destroy(pio);
-    mem_destroy(mem);
-    return 0;
-}
 
 static struct smbios_board some_board(void)
 {

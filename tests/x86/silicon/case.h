@@ -113,6 +113,7 @@ uint8_t *native_data(void); /* DATA_SIZE bytes, writable */
 void native_run(const struct input *input, struct outcome *outcome);
 
 /* guest.c */
+void host_vendor(char vendor[13]); /* as CPUID has it, with its NUL */
 void guest_create(void);
 uint8_t *guest_data(void);
 void guest_run(const struct input *input, struct outcome *outcome);

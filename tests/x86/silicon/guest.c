@@ -85,7 +85,7 @@ static void build_tables(void)
     memset(guest.host + CODE_RAM, 0xcc, CODE_SIZE_BYTES);
 }
 
-static void host_vendor(char *vendor)
+void host_vendor(char vendor[13])
 {
     unsigned a, b, c, d;
     __cpuid(0, a, b, c, d);

@@ -8,7 +8,6 @@
  *
  * Prints TAP, so that the tests run it as it is. Exit status 0: everything agrees.
  */
-#include <cpuid.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -170,12 +169,8 @@ static int in_child(bool (*run)(const char *), const char *line)
 static bool vendor_wanted(void)
 {
     const char *wanted = getenv("CPU_FUZZ_VENDOR");
-    unsigned a, b, c, d;
-    char vendor[13] = {0};
-    __cpuid(0, a, b, c, d);
-    memcpy(vendor, &b, 4);
-    memcpy(vendor + 4, &d, 4);
-    memcpy(vendor + 8, &c, 4);
+    char vendor[13];
+    host_vendor(vendor);
     return !wanted || strcmp(wanted, vendor) == 0;
 }
 
