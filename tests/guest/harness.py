@@ -12,6 +12,7 @@ Nothing here waits for a time and calls it a failure: expect() waits until the t
 machine has ended. tools/run-tests stops what hangs with SIGTERM; the end of the guest's output is
 then printed, as for every failure.
 """
+import lzma
 import os
 import pty
 import re
@@ -359,6 +360,21 @@ def partition_of(disk):
     subprocess.run(["dd", f"if={disk}", f"of={copy}", "bs=1M", f"skip={PARTITION_OFFSET >> 20}",
                     "conv=sparse", "status=none"], check=True)
     return copy
+
+
+def unpacked_kernel(bzimage=VMLINUZ):
+    """The ELF image packed (by xz) in Debian's bzImage: it has the note for PVH."""
+    need(bzimage)
+    with open(bzimage, "rb") as file:
+        image = file.read()
+    setup_sectors = image[0x1f1] or 4
+    offset, length = struct.unpack_from("<II", image, 0x248)
+    start = (setup_sectors + 1) * 512 + offset
+    path = os.path.join(workspace(), os.path.basename(bzimage) + ".elf")
+    if not os.path.exists(path):
+        with open(path, "wb") as file:
+            file.write(lzma.LZMADecompressor().decompress(image[start:start + length]))
+    return path
 
 
 def file_in_disk(disk, path, to, offset=PARTITION_OFFSET):

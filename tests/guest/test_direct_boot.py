@@ -1,32 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """-kernel with the formats beside bzImage, whose tests are in test_linux.py."""
-import lzma
 import os
-import struct
 
-from harness import INITRAMFS, VMLINUZ, Machine, assemble, check, main, need, test, workspace
-
-
-def vmlinux():
-    """The ELF image packed in Debian's bzImage (xz): it has the note for PVH."""
-    need(VMLINUZ)
-    with open(VMLINUZ, "rb") as file:
-        image = file.read()
-    setup_sectors = image[0x1f1] or 4
-    offset, length = struct.unpack_from("<II", image, 0x248)
-    start = (setup_sectors + 1) * 512 + offset
-    path = os.path.join(workspace(), "vmlinux")
-    with open(path, "wb") as file:
-        file.write(lzma.LZMADecompressor().decompress(image[start:start + length]))
-    return path
+from harness import INITRAMFS, Machine, assemble, check, main, need, test, unpacked_kernel, workspace
 
 
 @test(25)
 def pvh():
     """An uncompressed Linux kernel by its PVH entry, with initrd and command line."""
     need(INITRAMFS)
-    machine = Machine("-nographic", "-m", "512M", "-kernel", vmlinux(), "-initrd", INITRAMFS,
+    machine = Machine("-nographic", "-m", "512M", "-kernel", unpacked_kernel(), "-initrd", INITRAMFS,
                       "-append", "console=ttyS0 by.pvh=1", tty=True)
     machine.expect("Debian's kernel with a busybox shell")
     machine.expect("# ")
