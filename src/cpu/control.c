@@ -109,8 +109,9 @@ static uint64_t cr4_allowed(const struct cpu_model *model)
         {CPU_PGE, CR4_PGE},           {CPU_FXSR, CR4_OSFXSR},       {CPU_SSE, CR4_OSXMMEXCPT},
         {CPU_UMIP, CR4_UMIP},         {CPU_FSGSBASE, CR4_FSGSBASE}, {CPU_PCID, CR4_PCIDE},
         {CPU_XSAVE, CR4_OSXSAVE},     {CPU_SMEP, CR4_SMEP},         {CPU_SMAP, CR4_SMAP},
+        {CPU_MMX, CR4_PCE}, /* has no bit of its own: the Pentium with MMX was the first */
     };
-    uint64_t allowed = CR4_PCE;
+    uint64_t allowed = 0;
     for (unsigned i = 0; i < ARRAY_LEN(map); i++)
         if (cpu_model_has(model, (enum cpu_feature)map[i].feature))
             allowed |= map[i].bits;

@@ -348,6 +348,20 @@ here_rde:
         real_faults 6, ud2
         case    'Real mode: LOCK'
         real_faults 6, db 0xf0, 0x90
+        case    'Real and V86 mode have no VEX and no EVEX (16-bit protected mode has)'
+        mov     eax, 1
+        cpuid
+        bt      ecx, 26                 ; XSAVE
+        jnc     .no_vex
+        cr4_set 0x40000                 ; OSXSAVE
+        real_faults 6, db 0xc4, 0xe2, 0x70, 0xf2, 0xc1 ; ANDN eax, ecx, ecx
+        real_faults 6, db 0xc5, 0xf0, 0x58, 0xc1 ; VADDPS
+        real_faults 6, db 0x62, 0xf1, 0x74, 0x48, 0x58, 0xc1
+        v86_faults 6, NO_ERROR, db 0xc4, 0xe2, 0x70, 0xf2, 0xc1
+        v86_faults 6, NO_ERROR, db 0xc5, 0xf0, 0x58, 0xc1
+        v86_faults 6, NO_ERROR, db 0x62, 0xf1, 0x74, 0x48, 0x58, 0xc1
+        cr4_clear 0x40000
+.no_vex:
         case    'Real mode: vector beyond the table'
         mov     word [SCRATCH], 0x3fb
         mov     dword [SCRATCH + 2], 0

@@ -2,7 +2,8 @@
  *
  * A processor on a bench that stands in 64-bit mode under an engine: the first 2 MiB mapped one to
  * one for both levels, an IDT whose every vector ends in a HLT of its own, segments for levels 0
- * and 3. Runs a few bytes and says how they ended.
+ * and 3. Runs a few bytes and says how they ended. Or in 32-bit protected mode without paging, for
+ * processors that have no other.
  */
 #ifndef TESTS_X86_LONG_BENCH_H
 #define TESTS_X86_LONG_BENCH_H
@@ -17,12 +18,14 @@ enum {
     LONG_STACK = 0x30000,
     LONG_HANDLERS = 0x40000, /* a HLT for each vector */
     LONG_RETURN = 0x41000,   /* a HLT that far transfers may go to */
+    LONG_FLAT_IDT = 0x42000, /* of 32-bit gates */
     LONG_TABLES = 0x100000,
     LONG_CS = 0x08,
     LONG_DS = 0x10,
     LONG_USER_CS = 0x1b,
     LONG_USER_DS = 0x23,
     LONG_TR = 0x28,
+    LONG_FLAT_CS = 0x38,
     LONG_FINE = -1, /* ran to the end */
 };
 
@@ -72,6 +75,20 @@ static inline void long_enter(struct long_bench *l, unsigned cpl)
     tlb_flush(cpu);
 }
 
+/* To level 0 of 32-bit protected mode. */
+static inline void flat_enter(struct long_bench *l)
+{
+    struct vcpu *cpu = l->b->cpu;
+    long_enter(l, 0);
+    cpu->cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_MP;
+    cpu->cr4 = 0;
+    cpu->efer = 0;
+    long_segment(cpu, SEG_CS, LONG_FLAT_CS, 0xc09b);
+    cpu->idtr.base = LONG_FLAT_IDT;
+    cpu_update_mode(cpu);
+    tlb_flush(cpu);
+}
+
 static inline void long_tables(struct long_bench *l)
 {
     struct bench *b = l->b;
@@ -83,6 +100,7 @@ static inline void long_tables(struct long_bench *l)
     bench_poke(b, BENCH_GDT + LONG_DS, 0x00cf93000000ffff, 8);
     bench_poke(b, BENCH_GDT + (LONG_USER_CS & ~7), 0x00affb000000ffff, 8);
     bench_poke(b, BENCH_GDT + (LONG_USER_DS & ~7), 0x00cff3000000ffff, 8);
+    bench_poke(b, BENCH_GDT + LONG_FLAT_CS, 0x00cf9b000000ffff, 8);
     bench_descriptor(b, LONG_TR, BENCH_TSS, 0x67, SEG_P | 0xb);
     bench_poke(b, BENCH_GDT + LONG_TR + 8, 0, 8);
     bench_poke(b, BENCH_TSS + 4, 0x50000, 8); /* RSP0 */
@@ -90,6 +108,7 @@ static inline void long_tables(struct long_bench *l)
     for (unsigned v = 0; v < 256; v++) {
         bench_gate(b, BENCH_IDT + v * 16, LONG_CS, LONG_HANDLERS + v, v == 0x80 ? 0xee : 0x8e, 0,
                    true);
+        bench_gate(b, LONG_FLAT_IDT + v * 8, LONG_FLAT_CS, LONG_HANDLERS + v, 0x8e, 0, false);
         bench_poke(b, LONG_HANDLERS + v, 0xf4, 1);
     }
     bench_poke(b, LONG_RETURN, 0xf4, 1);

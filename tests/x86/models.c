@@ -3,6 +3,7 @@
  * A feature that -cpu masks is not there: its instructions are #UD, its bits of CR4 and its MSRs
  * #GP, and all of them work on the model that has it.
  */
+#include "cpu/model_internal.h"
 #include "x86/long_bench.h"
 
 #include <stdio.h>
@@ -17,16 +18,40 @@ static const struct sample samples[] = {
     {"tsc", "\x0f\x31", 2},
     {"cx8", "\x0f\xc7\x0b", 3},
     {"cmov", "\x0f\x44\xc1", 3},
-    {"cmov", "\xda\xc1", 2},     /* FCMOVB */
-    {"cmov", "\xdb\xf1", 2},     /* FCOMI */
-    {"cmov", "\x0f\x1f\x00", 3}, /* NOP of several bytes: since the Pentium Pro */
+    {"cmov", "\xda\xc1", 2},         /* FCMOVB */
+    {"cmov", "\xdb\xf1", 2},         /* FCOMI */
+    {"cmov", "\x0f\x1f\x00", 3},     /* NOP of several bytes: since the Pentium Pro */
+    {"cmov", "\x0f\x18\x0b", 3},     /* PREFETCHNTA: one of those NOPs before it was that */
+    {"cmov", "\xf3\x0f\x1e\xfa", 4}, /* ENDBR64: likewise */
     {"clflush", "\x0f\xae\x3b", 3},
     {"mmx", "\x0f\xef\xc1", 3},
+    {"mmx", "\x31\xc9\x0f\x33", 4}, /* RDPMC, with no bit of its own */
     {"fxsr", "\x0f\xae\x03", 3},
     {"sse", "\x0f\x58\xc1", 3},
     {"sse", "\x0f\xae\x1b", 3}, /* STMXCSR */
+    {"sse", "\x0f\xae\xf8", 3}, /* SFENCE */
+    {"sse", "\x0f\xe0\xc1", 3}, /* PAVGB, PSHUFW, PMOVMSKB, PINSRW, MOVNTQ: on MMX registers */
+    {"sse", "\x0f\x70\xc1\x00", 4},
+    {"sse", "\x0f\xd7\xc1", 3},
+    {"sse", "\x0f\xc4\xc1\x00", 4},
+    {"sse", "\x0f\xe7\x0b", 3},
+    {"sse", "\x0f\xc5\xc1\x00",
+     4}, /* PEXTRW, and PMINUB, PMAXUB, PAVGW, PMULHUW, PMINSW, PMAXSW, PSADBW */
+    {"sse", "\x0f\xda\xc1", 3},
+    {"sse", "\x0f\xde\xc1", 3},
+    {"sse", "\x0f\xe3\xc1", 3},
+    {"sse", "\x0f\xe4\xc1", 3},
+    {"sse", "\x0f\xea\xc1", 3},
+    {"sse", "\x0f\xee\xc1", 3},
+    {"sse", "\x0f\xf6\xc1", 3},
+    {"sse", "\x0f\xf7\xc1", 3}, /* MASKMOVQ, to [DI] */
     {"sse2", "\x66\x0f\x58\xc1", 4},
     {"sse2", "\x0f\xae\xf0", 3}, /* MFENCE */
+    {"sse2", "\x0f\xae\xe8", 3}, /* LFENCE */
+    {"sse2", "\x0f\xd4\xc1", 3}, /* PADDQ, PMULUDQ: on MMX registers */
+    {"sse2", "\x0f\xf4\xc1", 3},
+    {"sse2", "\x0f\xc3\x0b", 3}, /* MOVNTI */
+    {"sse2", "\x66\x0f\x6f\xc1", 4},
     {"pni", "\xf2\x0f\xd0\xc1", 4},
     {"pni", "\xdf\x0b", 2}, /* FISTTP */
     {"pclmulqdq", "\x66\x0f\x3a\x44\xc1\x00", 6},
@@ -85,8 +110,11 @@ static int run_sample(const struct sample *s, const char *model)
 {
     struct long_bench l;
     long_new(&l, model, &interp_engine);
-    long_enter(&l, 0);
-    l.b->cpu->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_FSGSBASE;
+    if (cpu_model_has(l.b->cpu->model, CPU_LM))
+        long_enter(&l, 0);
+    else
+        flat_enter(&l);
+    l.b->cpu->cr4 |= CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_FSGSBASE;
     l.b->cpu->fpu.xcr0 |= XSTATE_AVX512;
     l.b->cpu->lstar = l.b->cpu->sysenter_eip = LONG_RETURN;
     l.b->cpu->star = (uint64_t)LONG_CS << 32;
@@ -131,6 +159,95 @@ static void instructions(void **state)
     assert_true(tried > 40);
 }
 
+/* What models of -cpu stand for, in the words of the samples: the instructions that came with the
+ * processor it is named after, or that QEMU's model of that name has. */
+static const struct named_model {
+    const char *name, *features;
+} named_models[] = {
+    {"486", ""},
+    {"pentium", "tsc cx8 msr mmx"},
+    {"pentium2", "tsc cx8 msr mmx cmov sep fxsr"},
+    {"pentium3", "tsc cx8 msr mmx cmov sep fxsr sse"},
+    {"athlon", "tsc cx8 msr mmx cmov sep fxsr sse sse2"},
+    {"qemu32", "tsc cx8 msr mmx cmov sep fxsr sse sse2 pni"},
+    {"kvm32", "tsc cx8 msr mmx cmov sep fxsr sse sse2 pni clflush"},
+    {"coreduo", "tsc cx8 msr mmx cmov sep fxsr sse sse2 pni clflush"},
+    {"n270", "tsc cx8 msr mmx cmov sep fxsr sse sse2 pni clflush ssse3 movbe"},
+    {"core2duo", "tsc cx8 msr mmx cmov sep fxsr sse sse2 pni clflush ssse3 cx16 syscall lahf-lm"},
+    {"qemu64", "tsc cx8 msr mmx cmov fxsr sse sse2 pni clflush cx16 syscall lahf-lm"},
+    {"kvm64", "tsc cx8 msr mmx cmov sep fxsr sse sse2 pni clflush cx16 syscall"},
+    {"phenom", "tsc cx8 msr mmx cmov fxsr sse sse2 pni clflush cx16 syscall lahf-lm popcnt rdtscp"},
+    {"Nehalem", "tsc cx8 msr mmx cmov sep fxsr sse sse2 pni clflush cx16 syscall lahf-lm ssse3 "
+                "sse4.1 sse4.2 popcnt"},
+    {"Haswell", "tsc cx8 msr mmx cmov sep fxsr sse sse2 pni clflush cx16 syscall lahf-lm ssse3 "
+                "sse4.1 sse4.2 popcnt aes pclmulqdq xsave xsaveopt avx rdtscp f16c rdrand fsgsbase "
+                "fma movbe bmi1 bmi2 avx2 invpcid"},
+    {"EPYC", "tsc cx8 msr mmx cmov fxsr sse sse2 pni clflush cx16 syscall lahf-lm ssse3 sse4.1 "
+             "sse4.2 popcnt aes pclmulqdq xsave xsaveopt xsavec avx rdtscp f16c rdrand fsgsbase "
+             "fma movbe bmi1 bmi2 avx2 rdseed adx smap clflushopt sha-ni"},
+    {"x86-64-v1", "tsc cx8 msr mmx cmov sep fxsr sse sse2 clflush syscall"},
+    {"x86-64-v2", "tsc cx8 msr mmx cmov sep fxsr sse sse2 clflush syscall pni ssse3 cx16 sse4.1 "
+                  "sse4.2 popcnt lahf-lm"},
+    {"x86-64-v3", "tsc cx8 msr mmx cmov sep fxsr sse sse2 clflush syscall pni ssse3 cx16 sse4.1 "
+                  "sse4.2 popcnt lahf-lm fma movbe xsave avx f16c bmi1 bmi2 avx2"},
+    {"x86-64-v4", "tsc cx8 msr mmx cmov sep fxsr sse sse2 clflush syscall pni ssse3 cx16 sse4.1 "
+                  "sse4.2 popcnt lahf-lm fma movbe xsave avx f16c bmi1 bmi2 avx2 avx512f avx512vl "
+                  "avx512bw avx512dq avx512cd"},
+};
+
+static bool in_list(const char *list, const char *word)
+{
+    size_t length = strlen(word);
+    for (const char *p = list; (p = strstr(p, word)); p += length)
+        if ((p == list || p[-1] == ' ') && (!p[length] || p[length] == ' '))
+            return true;
+    return false;
+}
+
+/* 32-bit code has these bytes for something else. */
+static bool is_for_64_bits(const struct sample *s)
+{
+    return in_list("cx16 lahf-lm", s->feature);
+}
+
+static bool host_has(const struct cpu_model *max, const char *feature)
+{
+    uint32_t mask[FEAT_WORDS];
+    assert_true(feature_find(feature, strlen(feature), mask));
+    for (unsigned i = 0; i < FEAT_WORDS; i++)
+        if (mask[i] & ~max->features[i])
+            return false;
+    return true;
+}
+
+static void as_on_that_model(void **state)
+{
+    struct cpu_model max;
+    struct error err;
+    (void)state;
+    assert_int_equal(cpu_model_create(&max, "max,+monitor", &err), 0);
+    for (unsigned m = 0; m < ARRAY_LEN(named_models); m++) {
+        const struct named_model *named = &named_models[m];
+        struct cpu_model model;
+        assert_int_equal(cpu_model_create(&model, named->name, &err), 0);
+        bool wide = cpu_model_has(&model, CPU_LM);
+        for (unsigned i = 0; i < ARRAY_LEN(samples); i++) {
+            const struct sample *s = &samples[i];
+            if (!wide && is_for_64_bits(s))
+                continue;
+            bool there = in_list(named->features, s->feature);
+            if (there && !host_has(&max, s->feature))
+                continue; /* and every model is without it */
+            int vector = run_sample(s, named->name);
+            if (vector != (there ? LONG_FINE : VEC_UD)) {
+                print_message("# %s: sample %u of %s: vector %d\n", named->name, i, s->feature,
+                              vector);
+                fail();
+            }
+        }
+    }
+}
+
 /* F3 was an ignored prefix of BSF and BSR before it made TZCNT and LZCNT of them; compilers write
  * "rep bsf" for every processor. A source of 0: BSF sets ZF, TZCNT sets CF instead. */
 static void turn_into_older_ones(void **state)
@@ -167,6 +284,88 @@ static int set_bit(const char *model, uint32_t bit)
     return vector;
 }
 
+/* What the guest's system must have switched on, and what it may have switched off: the vector a
+ * sample then raises. AMD APM 2 and SDM 2A 2.4, 2.8. */
+static void enabled_by_the_system(void **state)
+{
+    enum { X87 = 1, SSE = 2, AVX = 4, OPMASK = 0x20, UPPER = 0x40, HIGH = 0x80 };
+    enum { ALL = X87 | SSE | AVX | OPMASK | UPPER | HIGH, FXSR = CR4_OSFXSR, XSAVE = CR4_OSXSAVE };
+    static const struct {
+        const char *bytes;
+        unsigned length, cr0, cr4, xcr0;
+        int vector;
+    } cases[] = {
+        /* x87 and MMX */
+        {"\xd9\xe8", 2, 0, 0, 1, LONG_FINE},
+        {"\xd9\xe8", 2, CR0_EM, 0, 1, VEC_NM},
+        {"\xd9\xe8", 2, CR0_TS, 0, 1, VEC_NM},
+        {"\x0f\xef\xc1", 3, 0, 0, 1, LONG_FINE},
+        {"\x0f\xef\xc1", 3, CR0_EM, 0, 1, VEC_UD},
+        {"\x0f\xef\xc1", 3, CR0_TS, 0, 1, VEC_NM},
+        {"\x0f\xae\x03", 3, 0, 0, 1, LONG_FINE}, /* FXSAVE */
+        {"\x0f\xae\x03", 3, CR0_EM, 0, 1, VEC_NM},
+        /* SSE; of those on MMX registers the first of them and the later ones */
+        {"\x0f\x58\xc1", 3, 0, FXSR, 1, LONG_FINE},
+        {"\x0f\x58\xc1", 3, 0, 0, 1, VEC_UD},
+        {"\x0f\x58\xc1", 3, CR0_EM, FXSR, 1, VEC_UD},
+        {"\x0f\x58\xc1", 3, CR0_TS, FXSR, 1, VEC_NM},
+        {"\x0f\x58\xc1", 3, CR0_EM | CR0_TS, FXSR, 1, VEC_UD},
+        {"\x0f\x70\xc1\x00", 4, 0, 0, 1, LONG_FINE},
+        {"\x0f\xd4\xc1", 3, 0, 0, 1, LONG_FINE},
+        {"\x0f\xae\x1b", 3, 0, 0, 1, VEC_UD},                 /* STMXCSR */
+        {"\x0f\xae\xf0", 3, CR0_EM, 0, 1, LONG_FINE},         /* MFENCE */
+        {"\xf2\x0f\x38\xf1\xc1", 5, CR0_EM, 0, 1, LONG_FINE}, /* CRC32 */
+        /* XSAVE */
+        {"\x0f\xae\x23", 3, 0, XSAVE, 1, LONG_FINE},
+        {"\x0f\xae\x23", 3, 0, 0, 1, VEC_UD},
+        {"\x0f\xae\x23", 3, CR0_TS, XSAVE, 1, VEC_NM},
+        {"\x0f\x01\xd0", 3, CR0_TS, XSAVE, 1, LONG_FINE}, /* XGETBV */
+        {"\x0f\x01\xd0", 3, 0, 0, 1, VEC_UD},
+        /* AVX: not asked for OSFXSR, nor EM */
+        {"\xc5\xf0\x58\xc1", 4, 0, XSAVE, X87 | SSE | AVX, LONG_FINE},
+        {"\xc5\xf0\x58\xc1", 4, CR0_EM, XSAVE, X87 | SSE | AVX, LONG_FINE},
+        {"\xc5\xf0\x58\xc1", 4, 0, FXSR, X87 | SSE | AVX, VEC_UD},
+        {"\xc5\xf0\x58\xc1", 4, 0, FXSR | XSAVE, X87 | SSE, VEC_UD},
+        {"\xc5\xf0\x58\xc1", 4, 0, FXSR | XSAVE, X87, VEC_UD},
+        {"\xc5\xf0\x58\xc1", 4, CR0_TS, XSAVE, X87 | SSE | AVX, VEC_NM},
+        {"\xc5\xf0\x58\xc1", 4, CR0_TS, XSAVE, X87 | SSE, VEC_UD},
+        {"\xc4\xe2\x70\xf2\xc1", 5, CR0_TS | CR0_EM, 0, 1, LONG_FINE}, /* ANDN: VEX, no vectors */
+        /* AVX-512 */
+        {"\x62\xf1\x74\x48\x58\xc1", 6, 0, XSAVE, ALL, LONG_FINE},
+        {"\x62\xf1\x74\x48\x58\xc1", 6, CR0_TS, XSAVE, ALL, VEC_NM},
+        {"\x62\xf1\x74\x48\x58\xc1", 6, 0, 0, ALL, VEC_UD},
+        {"\x62\xf1\x74\x48\x58\xc1", 6, 0, XSAVE, X87 | SSE | AVX, VEC_UD},
+        {"\x62\xf1\x74\x48\x58\xc1", 6, 0, XSAVE, ALL & ~HIGH, VEC_UD},
+        {"\x62\xf1\x74\x08\x58\xc1", 6, 0, XSAVE, ALL & ~UPPER, VEC_UD},
+        {"\xc5\xf8\x90\xca", 4, 0, XSAVE, ALL, LONG_FINE}, /* KMOVW */
+        {"\xc5\xf8\x90\xca", 4, 0, XSAVE, ALL & ~OPMASK, VEC_UD},
+        {"\xc5\xf8\x90\xca", 4, CR0_TS, XSAVE, ALL, VEC_NM},
+    };
+    struct cpu_model max;
+    struct error err;
+    (void)state;
+    assert_int_equal(cpu_model_create(&max, "max", &err), 0);
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+        struct long_bench l;
+        bool wide = cases[i].bytes[0] == 0x62 || cases[i].xcr0 & OPMASK;
+        bool vex = (uint8_t)cases[i].bytes[0] == 0xc5 || (uint8_t)cases[i].bytes[0] == 0xc4;
+        if ((wide && !cpu_model_has(&max, CPU_AVX512F)) || (vex && !cpu_model_has(&max, CPU_AVX)))
+            continue;
+        long_new(&l, "max", &interp_engine);
+        long_enter(&l, 0);
+        l.b->cpu->cr0 |= cases[i].cr0;
+        l.b->cpu->cr4 = CR4_PAE | cases[i].cr4;
+        l.b->cpu->fpu.xcr0 = cases[i].xcr0;
+        cpu_update_mode(l.b->cpu);
+        int vector = long_run(&l, (const uint8_t *)cases[i].bytes, cases[i].length);
+        if (vector != cases[i].vector) {
+            print_message("# case %u: vector %d, not %d\n", i, vector, cases[i].vector);
+            fail();
+        }
+        long_free(&l);
+    }
+}
+
 static void control_bits(void **state)
 {
     static const struct {
@@ -178,6 +377,7 @@ static void control_bits(void **state)
         {"pge", CR4_PGE},       {"fxsr", CR4_OSFXSR}, {"sse", CR4_OSXMMEXCPT},
         {"umip", CR4_UMIP},     {"pcid", CR4_PCIDE},  {"fsgsbase", CR4_FSGSBASE},
         {"xsave", CR4_OSXSAVE}, {"smep", CR4_SMEP},   {"smap", CR4_SMAP},
+        {"mmx", CR4_PCE},
     };
     (void)state;
     for (unsigned i = 0; i < ARRAY_LEN(bits); i++) {
@@ -221,10 +421,9 @@ static void registers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(instructions),
-        cmocka_unit_test(turn_into_older_ones),
-        cmocka_unit_test(control_bits),
-        cmocka_unit_test(registers),
+        cmocka_unit_test(instructions),         cmocka_unit_test(as_on_that_model),
+        cmocka_unit_test(turn_into_older_ones), cmocka_unit_test(enabled_by_the_system),
+        cmocka_unit_test(control_bits),         cmocka_unit_test(registers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

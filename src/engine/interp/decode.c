@@ -137,6 +137,14 @@ static void fill_memory(const struct decoded *d, struct op *op)
     op->direct = d->code64 && op->address_size == 8 && op->seg != SEG_FS && op->seg != SEG_GS;
 }
 
+/* BMI's outside of 64-bit mode: real and V86 mode have no VEX. Their handlers use no data. */
+static const struct op *op_vex(struct vcpu *cpu, const struct op *op)
+{
+    if (!cpu_protected(cpu) || cpu_v86(cpu))
+        return op_undefined(cpu, op);
+    return ((op_fn)(uintptr_t)op->data)(cpu, op);
+}
+
 /* Can this op's displacement be told in 32 bits? MOV AL, moffs64 cannot: its part has its own form.
  */
 static void fill(const struct decoded *d, struct op *op, bool *ends)
@@ -156,7 +164,14 @@ static void fill(const struct decoded *d, struct op *op, bool *ends)
         *ends = true;
         return;
     }
-    if (decode_integer(d, op, ends) || decode_system(d, op, ends) || decode_vector(d, op, ends))
+    if (decode_integer(d, op, ends)) {
+        if (d->insn->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX && !d->code64) {
+            op->data = (const void *)(uintptr_t)op->fn;
+            op->fn = op_vex;
+        }
+        return;
+    }
+    if (decode_system(d, op, ends) || decode_vector(d, op, ends))
         return;
     log_limited(LOG_UNIMP, "interp: no handler for %s", ZydisMnemonicGetString(d->insn->mnemonic));
     op->fn = op_undefined;

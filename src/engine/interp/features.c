@@ -4,6 +4,8 @@
  * decoder knows. What turns into another instruction instead (LZCNT, TZCNT) is not here, nor what
  * a bit of CR4 decides.
  */
+#include <string.h>
+
 #include "base/bytes.h"
 #include "cpu/model.h"
 #include "engine/interp/interp.h"
@@ -101,6 +103,7 @@ static const struct isa_set isa_sets[ZYDIS_ISA_SET_MAX_VALUE + 1] = {
     [ZYDIS_ISA_SET_PCLMULQDQ] = {{CPU_PCLMUL, 0}, true},
     [ZYDIS_ISA_SET_PENTIUMMMX] = {{CPU_MMX, 0}, true},
     [ZYDIS_ISA_SET_POPCNT] = {{CPU_POPCNT, 0}, false},
+    [ZYDIS_ISA_SET_PPRO] = {{CPU_CMOV, 0}, false}, /* NOPs that later processors use */
     [ZYDIS_ISA_SET_PREFETCH_NOP] = {{0, 0}, true},
     [ZYDIS_ISA_SET_RDPID] = {{CPU_RDPID, 0}, false},
     [ZYDIS_ISA_SET_RDRAND] = {{CPU_RDRAND, 0}, false},
@@ -118,7 +121,8 @@ static const struct isa_set isa_sets[ZYDIS_ISA_SET_MAX_VALUE + 1] = {
     [ZYDIS_ISA_SET_SSE4] = {{CPU_SSE41, 0}, true},
     [ZYDIS_ISA_SET_SSE42] = {{CPU_SSE42, 0}, true},
     [ZYDIS_ISA_SET_SSEMXCSR] = {{CPU_SSE, 0}, true},
-    [ZYDIS_ISA_SET_SSE_PREFETCH] = {{0, 0}, true},
+    /* A NOP of the Pentium Pro's in the first place. */
+    [ZYDIS_ISA_SET_SSE_PREFETCH] = {{CPU_CMOV, 0}, true},
     [ZYDIS_ISA_SET_SSSE3] = {{CPU_SSSE3, 0}, true},
     [ZYDIS_ISA_SET_SSSE3MMX] = {{CPU_SSSE3, 0}, true},
     [ZYDIS_ISA_SET_VAES] = {{CPU_VAES, CPU_AVX}, true},
@@ -127,6 +131,15 @@ static const struct isa_set isa_sets[ZYDIS_ISA_SET_MAX_VALUE + 1] = {
     [ZYDIS_ISA_SET_XSAVEC] = {{CPU_XSAVEC, 0}, false},
     [ZYDIS_ISA_SET_XSAVEOPT] = {{CPU_XSAVEOPT, 0}, false},
 };
+
+/* SSE's additions to MMX, which Zydis counts among the latter: 0F and this opcode. */
+static bool is_later_mmx(const struct decoded *d)
+{
+    static const uint8_t opcodes[] = {0x70, 0xc4, 0xc5, 0xd7, 0xda, 0xde, 0xe0,
+                                      0xe3, 0xe4, 0xe7, 0xea, 0xee, 0xf6, 0xf7};
+    return d->insn->meta.isa_set == ZYDIS_ISA_SET_PENTIUMMMX &&
+           memchr(opcodes, d->insn->opcode, sizeof(opcodes));
+}
 
 bool decode_is_vector(const struct decoded *d)
 {
@@ -152,13 +165,22 @@ static unsigned feature_of_mnemonic(const struct decoded *d)
     }
 }
 
+/* PREFETCHW (0F 0D): every processor with long mode has it, as a NOP at the least. */
+static bool has_prefetch(const struct cpu_model *model)
+{
+    return cpu_model_has(model, CPU_LM) || cpu_model_has(model, CPU_PREFETCHW);
+}
+
 bool decode_is_there(const struct decoded *d)
 {
     if (d->insn->mnemonic == ZYDIS_MNEMONIC_TZCNT) /* of the set BMI1 */
         return true;
     const struct cpu_model *model = d->cpu->model;
     const struct isa_set *set = &isa_sets[d->insn->meta.isa_set];
+    if (d->insn->meta.isa_set == ZYDIS_ISA_SET_PREFETCH_NOP && !has_prefetch(model))
+        return false;
     unsigned needs[] = {set->needs[0], set->needs[1], feature_of_mnemonic(d),
+                        is_later_mmx(d) ? CPU_SSE : 0,
                         d->insn->encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX ? CPU_AVX512F : 0};
     for (unsigned i = 0; i < ARRAY_LEN(needs); i++)
         if (needs[i] && !cpu_model_has(model, (enum cpu_feature)needs[i]))
