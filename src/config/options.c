@@ -197,7 +197,10 @@ const struct option config_options[] = {
      "what runs the guest's code: interp, dbt, tcg, kvm; several in order of preference",
      option_accel},
     {"enable-kvm", NULL, "the same as -accel kvm", option_enable_kvm},
-    {"cpu", "MODEL[,+FEATURE][,-FEATURE]", "the processor's model; help lists", set_cpu},
+    {"cpu", "MODEL[,+FLAG][,-FLAG][,PROPERTY=VALUE]",
+     "the processor: qemu64, EPYC, x86-64-v3, host, ...; max by default; help lists models, flags\n"
+     "       of CPUID and properties: enforce, kvm=off, ignore-msrs=on, ...",
+     set_cpu},
     {"smp", "[cpus=]N", "processors; one for now", option_smp},
     {"m", "[size=]SIZE", "guest memory, in MiB or with a suffix of K, M, G; 128M by default",
      option_memory},

@@ -496,13 +496,25 @@ char *cpu_model_help(void)
     qsort(names, count, sizeof(names[0]), compare_names);
     fprintf(out, "\nRecognized CPUID flags:\n ");
     for (unsigned i = 0; i < count; i++) {
+        if (i && !strcmp(names[i], names[i - 1])) /* kvmclock has two bits */
+            continue;
         if (column + strlen(names[i]) + 1 > 75) {
             fprintf(out, "\n ");
             column = 0;
         }
         column += (unsigned)fprintf(out, " %s", names[i]);
     }
-    fprintf(out, "\n");
+    fprintf(
+        out,
+        "\n\nA model is followed by what is to be different: +FLAG, -FLAG, FLAG=on, FLAG=off, and\n"
+        "  check=off          no warning of flags that are not to be had\n"
+        "  enforce            flags that are not to be had are an error\n"
+        "  kvm=off            no leaves of KVM in CPUID, no kvmclock\n"
+        "  ignore-msrs=on     unknown MSRs read as 0 and are written in vain, instead of #GP\n"
+        "  family=N model=N stepping=N vendor=TEXT model-id=TEXT\n"
+        "  level=N xlevel=N   the last leaves of CPUID\n"
+        "  phys-bits=N        of a physical address, 32 to 48\n"
+        "docs/cpu-models.md tells more.\n");
     fclose(out);
     return text;
 }

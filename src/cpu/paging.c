@@ -143,6 +143,16 @@ static enum outcome walk_pae(struct vcpu *cpu, gva_t addr, struct path *path)
     return walk_wide(cpu, addr, pdpte & FRAME_MASK, 2, path);
 }
 
+/* The bits of an entry for 4 MiB that must be clear: SDM 3A 4.3, 4.1.4 (PSE-36). */
+static uint32_t reserved_4mib(const struct vcpu *cpu)
+{
+    unsigned width = 32;
+    if (cpu_model_has(cpu->model, CPU_PSE36))
+        width = (unsigned)min_u64(cpu->model->physical_bits, 40);
+    uint32_t reserved = (1u << 22) - (1u << (width - 32 + 13));
+    return cpu_model_has(cpu->model, CPU_PAT) ? reserved : reserved | 1u << 12;
+}
+
 static enum outcome walk_32(struct vcpu *cpu, gva_t addr, struct path *path)
 {
     struct entry e = entry_load(cpu, cpu->cr3 & 0xfffff000u, addr >> 22 & 1023, 4);
@@ -150,7 +160,7 @@ static enum outcome walk_32(struct vcpu *cpu, gva_t addr, struct path *path)
         return WALK_NOT_PRESENT;
     path_add(path, e);
     if (e.value & PTE_PS && cpu->cr4 & CR4_PSE) {
-        if (e.value & (1u << 21))
+        if (e.value & reserved_4mib(cpu))
             return WALK_RESERVED;
         path->frame = (e.value & 0xffc00000u) | (e.value & 0x1fe000u) << 19;
         path->shift = 22;

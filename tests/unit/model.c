@@ -247,6 +247,10 @@ static void help(void **state)
     (void)state;
     assert_non_null(strstr(text, "x86 qemu64"));
     assert_non_null(strstr(text, "fsgsbase"));
+    const char *first = strstr(text, " kvmclock"); /* two bits, one name */
+    assert_non_null(first);
+    assert_memory_equal(strstr(first + 9, "kvmclock"), "kvmclock-stable-bit", 19);
+    assert_non_null(strstr(text, "ignore-msrs=on"));
     free(text);
 }
 

@@ -388,6 +388,70 @@ static void control_bits(void **state)
     }
 }
 
+/* A read through one entry of the page tables: a directory entry of 32-bit paging for 4 MiB at
+ * 4 MiB, or an entry for 1 GiB at 1 GiB of 4-level paging. */
+static int read_through(const char *model, uint64_t entry)
+{
+    struct long_bench l;
+    long_new(&l, model, &interp_engine);
+    struct vcpu *cpu = l.b->cpu;
+    bool wide = cpu_model_has(cpu->model, CPU_LM);
+    int vector;
+    if (wide) {
+        bench_poke(l.b, LONG_TABLES + 0x1000 + 8, entry, 8);
+        long_enter(&l, 0);
+        if (!cpu_model_has(cpu->model, CPU_NX))
+            cpu->efer &= ~(uint64_t)EFER_NXE;
+        vector = long_run(&l, (const uint8_t *)"\xa0\x00\x00\x00\x40\x00\x00\x00\x00", 9);
+    } else {
+        bench_poke(l.b, LONG_TABLES, 0x83, 4);
+        bench_poke(l.b, LONG_TABLES + 4, entry, 4);
+        flat_enter(&l);
+        cpu->cr0 |= CR0_PG;
+        cpu->cr4 = CR4_PSE;
+        vector = long_run(&l, (const uint8_t *)"\xa0\x00\x00\x40\x00", 5);
+    }
+    if (vector == VEC_PF)
+        assert_int_equal(bench_peek(l.b, LONG_STACK - (wide ? 48 : 16), 4), 9); /* reserved bit */
+    long_free(&l);
+    return vector;
+}
+
+static void page_tables(void **state)
+{
+    static const struct {
+        const char *model;
+        uint64_t entry;
+        int vector;
+    } entries[] = {
+        {"486", 0x83, LONG_FINE},
+        {"486", 0x2083, VEC_PF}, /* bit 32 of the address */
+        {"486", 0x1083, VEC_PF}, /* PAT */
+        {"qemu32", 0x1083, LONG_FINE},
+        {"qemu32", 0x2083, VEC_PF},
+        {"pentium2", 0x2083, LONG_FINE},
+        {"pentium2", 0x1e083, LONG_FINE},
+        {"pentium2", 0x20083, VEC_PF}, /* bit 36 */
+        {"pentium2,-pse36", 0x2083, VEC_PF},
+        {"pentium2", 0x200083, VEC_PF},
+        {"max", 0x83, LONG_FINE},
+        {"max,-pdpe1gb", 0x83, VEC_PF},
+        {"qemu64", 0x83, VEC_PF},
+        {"max", 0x8000000000000083, LONG_FINE},
+        {"max,-nx", 0x8000000000000083, VEC_PF},
+        {"max", 1ull << 39 | 0x83, LONG_FINE},
+        {"max,phys-bits=39", 1ull << 39 | 0x83, VEC_PF},
+    };
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(entries); i++) {
+        int vector = read_through(entries[i].model, entries[i].entry);
+        if (vector != entries[i].vector) {
+            print_message("# entry %u: vector %d, not %d\n", i, vector, entries[i].vector);
+            fail();
+        }
+    }
+}
+
 static void registers(void **state)
 {
     static const struct {
@@ -421,9 +485,13 @@ static void registers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(instructions),         cmocka_unit_test(as_on_that_model),
-        cmocka_unit_test(turn_into_older_ones), cmocka_unit_test(enabled_by_the_system),
-        cmocka_unit_test(control_bits),         cmocka_unit_test(registers),
+        cmocka_unit_test(instructions),
+        cmocka_unit_test(as_on_that_model),
+        cmocka_unit_test(turn_into_older_ones),
+        cmocka_unit_test(enabled_by_the_system),
+        cmocka_unit_test(control_bits),
+        cmocka_unit_test(page_tables),
+        cmocka_unit_test(registers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
