@@ -1,6 +1,6 @@
 ; SPDX-License-Identifier: GPL-2.0-or-later
 ; Loops of known length between marks on the debug port, in 32-bit protected mode: what is timed is the
-; guest's instructions alone. ROUNDS (a number of iterations) is given by bench/run.
+; guest's instructions alone. ROUNDS (a number of iterations) is given by bench/loops.
 %include "say.inc"
 %define mark say
 %define AREA 0x100000
