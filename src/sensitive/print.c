@@ -5,13 +5,16 @@
 #include <signal.h>
 #include <string.h>
 
-/* How each engine of ours treats them. */
-static const char *const engines[][2] = {
-    {"interp",
-     "runs none of them: each is done in C on the guest's own registers and tables, with the\n"
-     "           guest's own level, and faults in the guest where the manual says so"},
-    {"dbt", "not there yet"},
-    {"kvm", "not there yet"},
+/* A column each. */
+static const char *const engines[SENSITIVE_ENGINES] = {[SENSITIVE_INTERP] = "interp"};
+
+static const struct {
+    const char *word, *meaning;
+} ways[WAY_COUNT] = {
+    [WAY_ANSWERED] = {"answered", "done in C on the guest's own registers and tables"},
+    [WAY_CHECKED] = {"checked", "the same, once the guest's own level, IOPL and CR4 allow it; it\n"
+                                "            faults in the guest otherwise, as the manual says"},
+    [WAY_ABSENT] = {"absent", "#UD in the guest: no CPU model has it"},
 };
 
 static const char *privilege_text(enum sensitive_privilege privilege)
@@ -53,7 +56,9 @@ static const char *exception_text(int vector)
 static void outcome_text(const struct sensitive_instruction *insn,
                          const struct sensitive_outcome *outcome, char *text, size_t size)
 {
-    if (outcome->signal)
+    if (outcome->signal && outcome->strayed)
+        snprintf(text, size, "runs, and is lost in the kernel");
+    else if (outcome->signal)
         snprintf(text, size, "%s (SIG%s)", exception_text(outcome->vector),
                  sigabbrev_np(outcome->signal));
     else if (sensitive_answered_by_kernel(insn, outcome))
@@ -108,13 +113,33 @@ static void print_verdict(FILE *out, const bool *silent)
             "\n\nVerdict: this host's instruction set is not virtualizable by trap-and-emulate.\n");
 }
 
+/* insn NULL: the head of the table. */
+static void print_row(FILE *out, const char *name, const char *privilege, const char *outcome,
+                      const struct sensitive_instruction *insn, const char *why)
+{
+    fprintf(out, "%-13s %-10s %-39s ", name, privilege, outcome);
+    for (unsigned e = 0; e < SENSITIVE_ENGINES; e++)
+        fprintf(out, "%-9s ", insn ? ways[insn->ways[e]].word : engines[e]);
+    fprintf(out, "%s\n", why);
+}
+
+static void print_legend(FILE *out)
+{
+    fprintf(out,
+            "\n* one of the seventeen of Robin and Irvine (MOV, and PUSH and POP of segments, in "
+            "rows of\n  their own)\n\nNo engine runs one of them on the host in the guest's "
+            "name. What becomes of it in a guest:\n");
+    for (unsigned i = 0; i < WAY_COUNT; i++)
+        fprintf(out, "  %-9s %s\n", ways[i].word, ways[i].meaning);
+}
+
 int sensitive_print(FILE *out)
 {
-    bool silent[128] = {0};
+    bool silent[SENSITIVE_MOST] = {0};
     print_host(out);
-    fprintf(out, "%-12s %-11s %-42s %s\n", "instruction", "privileged", "in user mode on this host",
-            "sensitive because it");
-    for (unsigned i = 0; i < sensitive_count && i < 128; i++) {
+    print_row(out, "instruction", "privileged", "in user mode on this host", NULL,
+              "sensitive because it");
+    for (unsigned i = 0; i < sensitive_count; i++) {
         const struct sensitive_instruction *insn = &sensitive_instructions[i];
         struct sensitive_outcome outcome;
         char name[32], text[64];
@@ -123,16 +148,11 @@ int sensitive_print(FILE *out)
         if (ret < 0)
             return ret;
         outcome_text(insn, &outcome, text, sizeof(text));
-        silent[i] = !outcome.signal && !sensitive_answered_by_kernel(insn, &outcome);
+        silent[i] = sensitive_is_silent(insn, &outcome);
         snprintf(name, sizeof(name), "%s%s", insn->name, insn->robin_irvine ? " *" : "");
-        fprintf(out, "%-12s %-11s %-42s %s\n", name, privilege_text(insn->privilege), text,
-                insn->why);
+        print_row(out, name, privilege_text(insn->privilege), text, insn, insn->why);
     }
-    fprintf(out, "\n* one of the seventeen of Robin and Irvine (MOV, and PUSH and POP of segments, "
-                 "in rows of "
-                 "their own)\n\nOur engines:\n");
-    for (unsigned i = 0; i < sizeof(engines) / sizeof(engines[0]); i++)
-        fprintf(out, "  %-8s %s\n", engines[i][0], engines[i][1]);
+    print_legend(out);
     print_verdict(out, silent);
     return 0;
 }

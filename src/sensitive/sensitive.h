@@ -22,6 +22,16 @@ enum sensitive_privilege {
     PRIVILEGE_PCE,  /* level 0 unless CR4.PCE is set */
 };
 
+/* What an engine makes of one in a guest. */
+enum sensitive_way {
+    WAY_ANSWERED, /* done in C, on the guest's own registers and tables */
+    WAY_CHECKED,  /* so too, after the guest's own level, IOPL and CR4 were asked: or it faults */
+    WAY_ABSENT,   /* #UD: no CPU model has it */
+    WAY_COUNT
+};
+/* The engines that there are, each with a column. */
+enum sensitive_engine { SENSITIVE_INTERP, SENSITIVE_ENGINES };
+
 /* An instruction, and 64-bit code of level 3 that tries it: no operands outside its stack, RAX is
  * what it has learned, the end is fallen through. */
 struct sensitive_instruction {
@@ -31,7 +41,9 @@ struct sensitive_instruction {
     const char *why;  /* what it shows or changes */
     const char *code; /* `length` bytes */
     unsigned length;
+    uint8_t ways[SENSITIVE_ENGINES]; /* enum sensitive_way */
 };
+enum { SENSITIVE_MOST = 128 };
 extern const struct sensitive_instruction sensitive_instructions[];
 extern const unsigned sensitive_count;
 
@@ -39,11 +51,16 @@ extern const unsigned sensitive_count;
 struct sensitive_outcome {
     int signal;     /* 0: it ran to its end */
     int vector;     /* of the exception behind the signal, -1: not told */
+    bool strayed;   /* the signal came of code elsewhere: it ran, and led there */
     uint64_t value; /* RAX at the end */
 };
 
 /* Runs it in a child process. Negative errno if there can be none. */
 int sensitive_try(const struct sensitive_instruction *insn, struct sensitive_outcome *outcome);
+
+/* Did it take effect in user mode with no trap? */
+bool sensitive_is_silent(const struct sensitive_instruction *insn,
+                         const struct sensitive_outcome *outcome);
 
 /* Did it trap, though it came to its end: the kernel answers SGDT and its kin in the processor's
  * stead under UMIP (Linux arch/x86/kernel/umip.c). */

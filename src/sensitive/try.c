@@ -19,14 +19,20 @@ static void report(int fd, const struct sensitive_outcome *outcome)
     _exit(done == (ssize_t)sizeof(*outcome) ? 0 : 1);
 }
 
-/* The child's own: where its handler reports to. A child has one instruction to try. */
+/* The child's own: where its handler reports to, where its code is. A child has one instruction to
+ * try. */
 static int report_fd = -1;
+static const uint8_t *code_page;
+
+enum { CODE_PAGE = 4096 };
 
 static void on_signal(int number, siginfo_t *info, void *context)
 {
     const ucontext_t *user = context;
     struct sensitive_outcome outcome = {.signal = number,
                                         .vector = (int)user->uc_mcontext.gregs[REG_TRAPNO]};
+    uint64_t rip = (uint64_t)user->uc_mcontext.gregs[REG_RIP];
+    outcome.strayed = rip - (uint64_t)(uintptr_t)code_page >= CODE_PAGE;
     (void)info;
     report(report_fd, &outcome);
 }
@@ -44,18 +50,24 @@ static uint64_t call(const void *code)
 static _Noreturn void child(const struct sensitive_instruction *insn, int fd)
 {
     static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGSYS};
-    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    struct sigaction action = {.sa_sigaction = on_signal,
+                               .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK};
     /* Far pointers of 32 bits must reach it. */
-    uint8_t *code =
-        mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+    uint8_t *code = mmap(NULL, CODE_PAGE, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
     struct sensitive_outcome outcome = {.vector = -1};
-    if (code == MAP_FAILED)
+    /* SYSENTER comes back with the low half of RSP, if at all. */
+    stack_t stack = {.ss_size = 65536};
+    stack.ss_sp =
+        mmap(NULL, stack.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (code == MAP_FAILED || stack.ss_sp == MAP_FAILED || sigaltstack(&stack, NULL) != 0)
         _exit(1);
     memcpy(code, insn->code, insn->length);
     code[insn->length] = 0xc3;
-    if (mprotect(code, 4096, PROT_READ | PROT_EXEC) != 0)
+    if (mprotect(code, CODE_PAGE, PROT_READ | PROT_EXEC) != 0)
         _exit(1);
     report_fd = fd;
+    code_page = code;
     for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
         sigaction(signals[i], &action, NULL);
     alarm(10);
@@ -91,6 +103,14 @@ int sensitive_try(const struct sensitive_instruction *insn, struct sensitive_out
     outcome->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     outcome->vector = -1;
     return outcome->signal ? 0 : -EIO;
+}
+
+bool sensitive_is_silent(const struct sensitive_instruction *insn,
+                         const struct sensitive_outcome *outcome)
+{
+    if (outcome->signal)
+        return outcome->strayed;
+    return !sensitive_answered_by_kernel(insn, outcome);
 }
 
 bool sensitive_answered_by_kernel(const struct sensitive_instruction *insn,

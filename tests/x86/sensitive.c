@@ -10,7 +10,8 @@
 
 #include <stdio.h>
 
-static const struct engine_type *const engines[] = {&interp_engine};
+static const struct engine_type *const engines[SENSITIVE_ENGINES] = {[SENSITIVE_INTERP] =
+                                                                         &interp_engine};
 
 enum { TSC_AUX = 0x1234 };
 
@@ -37,11 +38,23 @@ static const struct answer {
     {"CALL far", LONG_USER_CS},
     {"JMP far", LONG_USER_CS},
     {"RET far", LONG_USER_CS},
+    {"LGS and kin", LONG_USER_DS},
     {"IRET", 2},
+    {"SYSCALL", 39}, /* untouched: it is at LSTAR */
+    {"SYSENTER", 20},
     {"CPUID", 0x756e6547},
     {"XGETBV", 7},
     {"RDTSCP", TSC_AUX},
     {"RDPID", TSC_AUX},
+};
+
+/* And at level 0, those that show something. */
+static const struct answer answers_at_0[] = {
+    {"MOV r,CRn", CR0_PE | CR0_PG | CR0_ET | CR0_NE | CR0_MP},
+    {"MOV r,CR8", 0},
+    {"MOV r,DRn", 0x400},
+    {"RDMSR", 0xfee00900},
+    {"IN", 0xff}, /* nobody at the port */
 };
 
 /* Those whose fault in user mode is #UD; the others' is #GP. */
@@ -54,12 +67,21 @@ static bool is_undefined(const char *name)
     return false;
 }
 
-static int run(struct long_bench *l, const struct sensitive_instruction *insn, uint32_t more_cr4)
+static void enter(struct long_bench *l, unsigned level, uint32_t more_cr4)
 {
     struct vcpu *cpu = l->b->cpu;
     cpu->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXSAVE | more_cr4;
     cpu->tsc_aux = TSC_AUX;
-    long_enter(l, 3);
+    cpu->lstar = cpu->sysenter_eip = LONG_RETURN;
+    cpu->star = (uint64_t)LONG_CS << 32;
+    cpu->sysenter_cs = LONG_CS;
+    long_enter(l, level);
+}
+
+static int run(struct long_bench *l, const struct sensitive_instruction *insn, unsigned level,
+               uint32_t more_cr4)
+{
+    enter(l, level, more_cr4);
     return long_run(l, (const uint8_t *)insn->code, insn->length);
 }
 
@@ -78,24 +100,77 @@ static void check_answer(const struct sensitive_instruction *insn, uint64_t valu
         fails(insn, LONG_FINE, value);
 }
 
+/* What an engine says it makes of an instruction. */
+static enum sensitive_way way_of(const struct sensitive_instruction *insn, unsigned engine)
+{
+    return insn->ways[engine];
+}
+
 /* A guest without UMIP and TSD: what is not privileged runs. */
 static void the_guests_own(void **state)
 {
     (void)state;
     for (unsigned e = 0; e < ARRAY_LEN(engines); e++) {
         struct long_bench l;
-        long_new(&l, "max,vendor=GenuineIntel", engines[e]);
+        long_new(&l, "max,+monitor,vendor=GenuineIntel", engines[e]);
         for (unsigned i = 0; i < sensitive_count; i++) {
             const struct sensitive_instruction *insn = &sensitive_instructions[i];
             bool faults = insn->privilege == PRIVILEGE_LEVEL0 ||
                           insn->privilege == PRIVILEGE_IOPL || insn->privilege == PRIVILEGE_PCE ||
                           !strcmp(insn->name, "INT n");
-            int vector = run(&l, insn, 0);
-            int expected = !faults ? LONG_FINE : is_undefined(insn->name) ? VEC_UD : VEC_GP;
+            int vector = run(&l, insn, 3, 0);
+            int expected = way_of(insn, e) == WAY_ABSENT ? VEC_UD
+                           : !faults                     ? LONG_FINE
+                           : is_undefined(insn->name)    ? VEC_UD
+                                                         : VEC_GP;
             if (vector != expected)
                 fails(insn, vector, l.b->cpu->gpr[RAX]);
-            if (!faults)
+            if (vector == LONG_FINE)
                 check_answer(insn, l.b->cpu->gpr[RAX]);
+        }
+        long_free(&l);
+    }
+}
+
+/* What the operands of some must be at level 0, where they do what they do. RDX is what SYSEXIT
+ * goes to, RCX SYSRET: a HLT, which is then in level 3. */
+static void prepare_level_0(struct long_bench *l, const char *name)
+{
+    struct vcpu *cpu = l->b->cpu;
+    bool idt = !strcmp(name, "LIDT"), table = idt || !strcmp(name, "LGDT");
+    bench_poke(l->b, LONG_STACK, table ? 0xfff : 0, 2);
+    bench_poke(l->b, LONG_STACK + 2, idt ? BENCH_IDT : table ? BENCH_GDT : 0, 8);
+    cpu->gpr[RAX] = !strcmp(name, "MOV CRn,r") ? LONG_TABLES : 0;
+    cpu->gpr[RCX] = cpu->gpr[RDX] = LONG_RETURN;
+}
+
+/* The kernel of a guest: all of it works, on what is the guest's. */
+static void at_level_0(void **state)
+{
+    (void)state;
+    for (unsigned e = 0; e < ARRAY_LEN(engines); e++) {
+        struct long_bench l;
+        long_new(&l, "max,+monitor,vendor=GenuineIntel", engines[e]);
+        for (unsigned i = 0; i < sensitive_count; i++) {
+            const struct sensitive_instruction *insn = &sensitive_instructions[i];
+            struct vcpu *cpu = l.b->cpu;
+            if (way_of(insn, e) == WAY_ANSWERED)
+                continue; /* of no level */
+            int expected = LONG_FINE;
+            if (way_of(insn, e) == WAY_ABSENT || !strcmp(insn->name, "RSM"))
+                expected = VEC_UD;
+            else if (!strcmp(insn->name, "LTR") || !strcmp(insn->name, "SYSRET") ||
+                     !strcmp(insn->name, "SYSEXIT"))
+                expected = VEC_GP; /* a null selector; HLT at level 3 */
+            enter(&l, 0, 0);
+            prepare_level_0(&l, insn->name);
+            int vector = long_run(&l, (const uint8_t *)insn->code, insn->length);
+            if (vector != expected)
+                fails(insn, vector, cpu->gpr[RAX]);
+            for (unsigned a = 0; a < ARRAY_LEN(answers_at_0); a++)
+                if (!strcmp(answers_at_0[a].name, insn->name) &&
+                    (uint32_t)cpu->gpr[RAX] != answers_at_0[a].value)
+                    fails(insn, vector, cpu->gpr[RAX]);
         }
         long_free(&l);
     }
@@ -111,9 +186,10 @@ static void guarded(void **state)
         unsigned count = 0;
         for (unsigned i = 0; i < sensitive_count; i++) {
             const struct sensitive_instruction *insn = &sensitive_instructions[i];
-            if (insn->privilege != PRIVILEGE_UMIP && insn->privilege != PRIVILEGE_TSD)
+            if ((insn->privilege != PRIVILEGE_UMIP && insn->privilege != PRIVILEGE_TSD) ||
+                way_of(insn, e) == WAY_ABSENT)
                 continue;
-            int vector = run(&l, insn, CR4_UMIP | CR4_TSD);
+            int vector = run(&l, insn, 3, CR4_UMIP | CR4_TSD);
             if (vector != VEC_GP)
                 fails(insn, vector, l.b->cpu->gpr[RAX]);
             count++;
@@ -133,6 +209,8 @@ static void on_this_host(void **state)
         assert_int_equal(sensitive_try(insn, &outcome), 0);
         if (insn->privilege == PRIVILEGE_LEVEL0 && !outcome.signal)
             fails(insn, LONG_FINE, outcome.value);
+        if (insn->privilege == PRIVILEGE_LEVEL0 && outcome.strayed)
+            fails(insn, outcome.vector, outcome.value);
         seventeen += insn->robin_irvine;
     }
     assert_int_equal(seventeen, 19); /* rows */
@@ -147,8 +225,19 @@ static void printed(void **state)
     assert_non_null(out);
     assert_int_equal(sensitive_print(out), 0);
     fclose(out);
-    for (unsigned i = 0; i < sensitive_count; i++)
-        assert_non_null(strstr(text, sensitive_instructions[i].name));
+    /* A row each, with what each engine makes of it. */
+    static const char *const words[WAY_COUNT] = {" answered ", " checked ", " absent "};
+    for (unsigned i = 0; i < sensitive_count; i++) {
+        const struct sensitive_instruction *insn = &sensitive_instructions[i];
+        char start[40];
+        snprintf(start, sizeof(start), "\n%s ", insn->name);
+        char *row = strstr(text, start);
+        assert_non_null(row);
+        char *line = strndup(row + 1, strcspn(row + 1, "\n"));
+        assert_non_null(strstr(line, words[insn->ways[SENSITIVE_INTERP]]));
+        assert_non_null(strstr(line, insn->why));
+        free(line);
+    }
     /* MOV from CS shows the level on every x86. */
     assert_non_null(strstr(text, "Verdict: this host's instruction set is not virtualizable"));
     assert_non_null(strstr(text, "interp"));
@@ -158,10 +247,8 @@ static void printed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_guests_own),
-        cmocka_unit_test(guarded),
-        cmocka_unit_test(on_this_host),
-        cmocka_unit_test(printed),
+        cmocka_unit_test(the_guests_own), cmocka_unit_test(at_level_0), cmocka_unit_test(guarded),
+        cmocka_unit_test(on_this_host),   cmocka_unit_test(printed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
