@@ -64,6 +64,15 @@ def check(condition, message):
         raise Failure(message)
 
 
+# What the kernel may say on the console in the middle of a program's output.
+KERNEL_MESSAGE = rb"\r*\n?\[ *\d+\.\d+\] [^\n]*\n"
+
+
+def interrupted(text):
+    """A regular expression for text that messages of the kernel may have got into."""
+    return (b"(?:%s)*" % KERNEL_MESSAGE).join(re.escape(text[i:i + 1].encode()) for i in range(len(text)))
+
+
 class Machine:
     """One running machine. Its standard input and output are pipes, or a terminal (tty=True)."""
 
@@ -142,13 +151,13 @@ class Machine:
         self.send(text + "\n")
 
     def command_output(self, text, prompt="# "):
-        """Types a line at a shell whose echo is on; what it prints up to the next prompt."""
+        """Types a line at a shell whose echo is on and waits for the next prompt; its exit status."""
         mark = f"mark{len(self.output)}"
         # The echo of the line holds the pieces apart, so that only the output matches.
-        self.line(f"{text}; echo {mark[:4]}''{mark[4:]}=$?")
-        match = self.expect(mark + r"=(\d+)\s")
-        self.expect(re.escape(prompt))
-        return int(match.group(1))
+        self.line(f"{text}; echo {mark[:4]}''{mark[4:]}=$?.")
+        status = self.expect(interrupted(mark + "=") + rb"((?:\d|%s)+)\." % KERNEL_MESSAGE)
+        self.expect(interrupted(prompt))
+        return int(re.sub(KERNEL_MESSAGE, b"", status.group(1)))
 
     def wait(self):
         """The exit status; negative: ended by a signal. Waits for the last of its output too."""
