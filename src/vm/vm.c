@@ -15,11 +15,8 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "block/block.h"
-#include "chardev/chardev.h"
 #include "cpu/model.h"
-
-enum { SERIALS = 4, DRIVES = 4, FLOPPIES = 2 };
+#include "vm/vm_internal.h"
 
 enum wish { WISH_RESET = 1, WISH_SHUTDOWN = 2 };
 
@@ -38,27 +35,6 @@ struct vm_threads {
     bool quit;
     uint64_t tsc_stopped; /* the host's TSC when guest time stopped */
     unsigned wishes;      /* enum wish: posted to the loop, not yet done */
-};
-
-struct vm_drives {
-    struct block *ide[DRIVES];
-    bool is_cd[DRIVES];
-    struct block *floppies[FLOPPIES];
-    bool floppy_drive[FLOPPIES];
-};
-
-struct named_chardev {
-    char *id;
-    struct chardev *chardev;
-};
-
-struct vm_chardevs {
-    struct named_chardev *named;
-    size_t named_count;
-    struct chardev *serials[SERIALS];
-    bool serial_owned[SERIALS];
-    struct chardev *monitor, *debugcon;
-    bool monitor_owned, debugcon_owned;
 };
 
 const char *vm_state_name(enum vm_state state)
@@ -290,131 +266,6 @@ static int64_t world_now(void *opaque)
 
 /* Building */
 
-static int open_drives(struct vm *vm, struct error *err)
-{
-    for (size_t i = 0; i < vm->config->drive_count; i++) {
-        const struct config_drive *drive = &vm->config->drives[i];
-        bool floppy = drive->interface == DRIVE_FLOPPY;
-        if (drive->interface == DRIVE_NONE || drive->index < 0 ||
-            drive->index >= (floppy ? FLOPPIES : DRIVES))
-            continue;
-        if (floppy)
-            vm->drives->floppy_drive[drive->index] = true;
-        else
-            vm->drives->is_cd[drive->index] = drive->media == MEDIA_CDROM;
-        if (!drive->file)
-            continue;
-        struct block_options options = {.path = drive->file,
-                                        .format = drive->format,
-                                        .read_only =
-                                            drive->read_only || drive->media == MEDIA_CDROM,
-                                        .snapshot = drive->snapshot || vm->config->snapshot};
-        struct block **place =
-            floppy ? &vm->drives->floppies[drive->index] : &vm->drives->ide[drive->index];
-        int ret = block_open(place, vm->loop, &options, err);
-        if (ret < 0)
-            return ret;
-    }
-    return 0;
-}
-
-struct chardev *vm_chardev(struct vm *vm, const char *id)
-{
-    for (size_t i = 0; i < vm->chardevs->named_count; i++)
-        if (strcmp(vm->chardevs->named[i].id, id) == 0)
-            return vm->chardevs->named[i].chardev;
-    return NULL;
-}
-
-/* "chardev:ID", "none" (NULL) or a short form, which makes a chardev of its own. */
-static int open_short(struct vm *vm, const char *label, const char *spec, struct chardev **chardev,
-                      bool *owned, struct error *err)
-{
-    *chardev = NULL;
-    *owned = false;
-    if (!spec || strcmp(spec, "none") == 0)
-        return 0;
-    if (strncmp(spec, "chardev:", 8) == 0) {
-        *chardev = vm_chardev(vm, spec + 8);
-        if (!*chardev)
-            return error_set(err, ENOENT, "%s: there is no -chardev with id=%s", label, spec + 8);
-        return 0;
-    }
-    *owned = true;
-    return chardev_open_short(chardev, vm->loop, label, spec, err);
-}
-
-static void mux_quit(void *opaque)
-{
-    vm_quit(opaque, 0);
-}
-
-static void set_hooks(struct vm *vm, struct chardev *chardev)
-{
-    const struct chardev_mux_hooks hooks = {.quit = mux_quit, .opaque = vm};
-    if (chardev && chardev_is_mux(chardev))
-        chardev_set_mux_hooks(chardev, &hooks);
-}
-
-static int open_chardevs(struct vm *vm, struct error *err)
-{
-    const struct config *config = vm->config;
-    struct vm_chardevs *chardevs = vm->chardevs;
-    chardevs->named = calloc(config->chardev_count + 1, sizeof(*chardevs->named));
-    if (!chardevs->named)
-        return error_set(err, ENOMEM, "out of memory");
-    for (size_t i = 0; i < config->chardev_count; i++) {
-        struct named_chardev *named = &chardevs->named[i];
-        int ret = chardev_open(&named->chardev, vm->loop, config->chardevs[i].id,
-                               config->chardevs[i].spec, err);
-        if (ret < 0)
-            return ret;
-        named->id = config->chardevs[i].id;
-        chardevs->named_count++;
-        set_hooks(vm, named->chardev);
-    }
-    for (size_t i = 0; i < config->serial_count && i < SERIALS; i++) {
-        char label[16];
-        snprintf(label, sizeof(label), "serial%u", (unsigned)i);
-        int ret = open_short(vm, label, config->serials[i], &chardevs->serials[i],
-                             &chardevs->serial_owned[i], err);
-        if (ret < 0)
-            return ret;
-        set_hooks(vm, chardevs->serials[i]);
-        /* mon:stdio is the monitor's stream too. */
-        if (strncmp(config->serials[i], "mon:", 4) == 0 && !chardevs->monitor)
-            chardevs->monitor = chardevs->serials[i];
-    }
-    int ret = open_short(vm, "debugcon", config->debugcon, &chardevs->debugcon,
-                         &chardevs->debugcon_owned, err);
-    if (ret < 0 || chardevs->monitor)
-        return ret;
-    ret = open_short(vm, "monitor", config->monitor, &chardevs->monitor, &chardevs->monitor_owned,
-                     err);
-    if (ret == 0)
-        set_hooks(vm, chardevs->monitor);
-    return ret;
-}
-
-struct chardev *vm_monitor_chardev(struct vm *vm)
-{
-    return vm->chardevs->monitor;
-}
-
-void vm_each_chardev(struct vm *vm, void (*fn)(void *opaque, struct chardev *chardev), void *opaque)
-{
-    const struct vm_chardevs *chardevs = vm->chardevs;
-    for (size_t i = 0; i < chardevs->named_count; i++)
-        fn(opaque, chardevs->named[i].chardev);
-    for (int i = 0; i < SERIALS; i++)
-        if (chardevs->serial_owned[i])
-            fn(opaque, chardevs->serials[i]);
-    if (chardevs->debugcon_owned)
-        fn(opaque, chardevs->debugcon);
-    if (chardevs->monitor_owned)
-        fn(opaque, chardevs->monitor);
-}
-
 static int build_processors(struct vm *vm, const struct engine_type *engine, struct error *err)
 {
     const struct config *config = vm->config;
@@ -498,7 +349,7 @@ static int build(struct vm *vm, const struct engine_type *engine, struct error *
     loop_lock(vm->loop);
     if ((ret = mem_create(&vm->mem, err)) == 0 && (ret = pio_create(&vm->pio, err)) == 0 &&
         (ret = ram_create(&vm->ram, "pc.ram", vm->config->memory, err)) == 0 &&
-        (ret = open_drives(vm, err)) == 0 && (ret = open_chardevs(vm, err)) == 0 &&
+        (ret = vm_open_drives(vm, err)) == 0 && (ret = vm_open_chardevs(vm, err)) == 0 &&
         (ret = build_processors(vm, engine, err)) == 0)
         ret = build_machine(vm, err);
     loop_unlock(vm->loop);
@@ -521,20 +372,6 @@ int vm_create(struct vm **out, const struct config *config, const struct engine_
     return 0;
 }
 
-static void close_chardevs(struct vm_chardevs *chardevs)
-{
-    for (int i = 0; i < SERIALS; i++)
-        if (chardevs->serial_owned[i])
-            chardev_close(chardevs->serials[i]);
-    if (chardevs->monitor_owned)
-        chardev_close(chardevs->monitor);
-    if (chardevs->debugcon_owned)
-        chardev_close(chardevs->debugcon);
-    for (size_t i = 0; i < chardevs->named_count; i++)
-        chardev_close(chardevs->named[i].chardev);
-    free(chardevs->named);
-}
-
 void vm_destroy(struct vm *vm)
 {
     if (!vm)
@@ -551,14 +388,8 @@ void vm_destroy(struct vm *vm)
     free(vm->vcpus);
     if (vm->engine)
         vm->engine_type->destroy(vm->engine);
-    if (vm->drives) {
-        for (int i = 0; i < DRIVES; i++)
-            block_close(vm->drives->ide[i]);
-        for (int i = 0; i < FLOPPIES; i++)
-            block_close(vm->drives->floppies[i]);
-    }
-    if (vm->chardevs)
-        close_chardevs(vm->chardevs);
+    vm_close_drives(vm->drives);
+    vm_close_chardevs(vm->chardevs);
     ram_destroy(vm->ram);
     pio_destroy(vm->pio);
     if (vm->mem)
@@ -573,8 +404,6 @@ void vm_destroy(struct vm *vm)
         free(vm->threads->vcpus);
     }
     free(vm->threads);
-    free(vm->drives);
-    free(vm->chardevs);
     free(vm->model);
     free(vm);
 }

@@ -41,8 +41,8 @@ struct vm {
     enum vm_state state;
     int exit_code;                /* of the process, once the loop has ended */
     struct vm_threads *threads;   /* private to vm.c */
-    struct vm_drives *drives;     /* private */
-    struct vm_chardevs *chardevs; /* private */
+    struct vm_drives *drives;     /* private to vm_backends.c */
+    struct vm_chardevs *chardevs; /* likewise */
 };
 
 /* Builds everything; nothing runs. Not under the lock. */
