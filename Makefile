@@ -5,7 +5,7 @@
 
 BUILD := build
 
-.PHONY: all run test test-guests fuzz-cpu chaos lint bench format clean help
+.PHONY: all run test test-guests fuzz-cpu chaos lint bench bench-loops format clean help
 
 all: # builds build/trapeze
 	@tools/setup build
@@ -42,10 +42,15 @@ lint: # cppcheck and clang-tidy over src/
 	@$(MAKE) --no-print-directory all
 	@tools/lint $(BUILD)
 
-bench: # speed and size, beside qemu-system-x86_64 -accel tcg
+bench: # speed beside qemu-system-x86_64 -accel tcg and the host; OPTIONS='--engine dbt --only fork' (bench/run -h)
 	@tools/setup build run bench
 	@$(MAKE) --no-print-directory all
-	@bench/run $(BUILD)/trapeze
+	@bench/run --trapeze $(BUILD)/trapeze --json $(BUILD)/bench.json $(OPTIONS)
+
+bench-loops: # million instructions a second in loops of a few instructions, beside the same two
+	@tools/setup build run bench
+	@$(MAKE) --no-print-directory all
+	@bench/loops $(BUILD)/trapeze
 
 format: # rewrites C files in the tree's style
 	@tools/setup lint

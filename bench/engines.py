@@ -164,7 +164,10 @@ class Guest:
             raise Missing(f"{self.program} is not there") from reason
         try:
             machine.expect("!")
-            return {"seconds": time.perf_counter() - before, "cpu": cpu_seconds(machine.process.pid)}
+            figures = {"seconds": time.perf_counter() - before, "cpu": cpu_seconds(machine.process.pid)}
+            if b"running on" in machine.errors:  # another engine, said before the guest began
+                raise Missing(machine.errors.decode(errors="replace").strip().splitlines()[0])
+            return figures
         except harness.Failure as reason:
             text = machine.errors.decode(errors="replace").strip().splitlines()
             raise Missing(text[-1] if text else str(reason)) from reason

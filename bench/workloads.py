@@ -55,25 +55,25 @@ def script(_amount):
 
 
 WORKLOADS = [
-    work("integer", "integer loop", 700_000_000, compute=True),
-    work("quicksort", "quicksort", 60, compute=True),
-    work("chase", "pointer chase", 100_000_000, compute=True),
+    work("integer", "integer loop", 400_000_000, compute=True),
+    work("quicksort", "quicksort", 200, compute=True),
+    work("chase", "pointer chase", 150_000_000, compute=True),
     work("calls", "recursive calls", 6_000, compute=True),
     work("virtual", "virtual calls", 50_000, compute=True),
-    work("matrix", "matrix of doubles", 60, compute=True),
+    work("matrix", "matrix of doubles", 100, compute=True),
     work("avx2", "AVX2 kernel", 2_000, compute=True),
-    work("memcpy", "memcpy", 40_000, compute=True),
-    work("memset", "memset", 40_000, compute=True),
+    work("memcpy", "memcpy", 15_000, compute=True),
+    work("memset", "memset", 15_000, compute=True),
     work("getpid", "getpid", 3_000_000),
-    work("faults", "page faults", 500),
-    work("pingpong", "pipe ping-pong", 30_000),
-    work("fork", "fork", 2_000),
+    work("faults", "page faults", 400),
+    work("pingpong", "pipe ping-pong", 20_000),
+    work("fork", "fork", 1_500),
     work("exec", "exec", 600),
-    program("ash", "busybox ash loop", 400_000,
+    program("ash", "busybox ash loop", 60_000,
             ["busybox", "ash", "-c", "i=0; while [ $i -lt {} ]; do i=$((i + 1)); done; echo $i"], ()),
-    program("sha256", "sha256sum", 60_000_000, ["busybox", "sha256sum", "/tmp/text"], (), text=True),
+    program("sha256", "sha256sum", 100_000_000, ["busybox", "sha256sum", "/tmp/text"], (), text=True),
     work("rewrite", "self-rewriting code", 200_000),
-    work("atomic", "atomic increments", 50_000_000),
+    work("atomic", "atomic increments", 300_000_000),
 ]
 NAMES = [workload.name for workload in WORKLOADS]
 # Measured apart from the guest's jobs: booting, and what the host pays.
