@@ -246,19 +246,88 @@ static const struct op *rep_lods(struct vcpu *cpu, const struct op *op)
     return rep_move(cpu, op, lods_one, false, false);
 }
 
-static const struct op *rep_compare(struct vcpu *cpu, const struct op *op,
-                                    void (*one)(struct vcpu *, const struct op *))
+/* The first of n elements at y that is (or is not) equal to its partner: that at x, or value. */
+static inline __attribute__((always_inline)) uint64_t find(const uint8_t *x, uint64_t value,
+                                                           const uint8_t *y, uint64_t n,
+                                                           unsigned size, bool equal)
+{
+    uint64_t i = 0;
+    while (i < n &&
+           ((x ? load_le(x + i * size, size) : value) == load_le(y + i * size, size)) != equal)
+        i++;
+    return i;
+}
+
+static uint64_t find_any(const uint8_t *x, uint64_t value, const uint8_t *y, uint64_t n,
+                         unsigned size, bool equal)
+{
+    const uint8_t *hit;
+    switch (size) {
+    case 1:
+        if (!x && equal) {
+            hit = memchr(y, (uint8_t)value, n);
+            return hit ? (uint64_t)(hit - y) : n;
+        }
+        return find(x, (uint8_t)value, y, n, 1, equal);
+    case 2:
+        return find(x, (uint16_t)value, y, n, 2, equal);
+    case 4:
+        return find(x, (uint32_t)value, y, n, 4, equal);
+    default:
+        return find(x, value, y, n, 8, equal);
+    }
+}
+
+/* One piece of REP SCAS or CMPS on host memory: how many elements it compared, the last of them for
+ * the flags; 0 if it cannot. */
+static uint64_t bulk_compare(struct vcpu *cpu, const struct op *op, uint64_t count, bool two)
+{
+    if (cpu->rflags & FLAG_DF)
+        return 0;
+    bool until_equal = op->flags & OP_REPNE;
+    gva_t at = destination(cpu, op, false);
+    uint64_t n = min_u64(count, run_length(cpu, op, SEG_ES, RDI, at));
+    const uint8_t *x = NULL, *y = host_at(cpu, at, ACCESS_READ);
+    if (n == 0 || !y)
+        return 0;
+    if (two) {
+        gva_t from = source(cpu, op);
+        n = min_u64(n, run_length(cpu, op, op->seg, RSI, from));
+        x = host_at(cpu, from, ACCESS_READ);
+        if (n == 0 || !x)
+            return 0;
+    }
+    uint64_t found = find_any(x, cpu->gpr[RAX], y, n, op->size, until_equal);
+    uint64_t last = found < n ? found : n - 1;
+    flags_compare(cpu, x ? load_le(x + last * op->size, op->size) : cpu->gpr[RAX],
+                  load_le(y + last * op->size, op->size), op->size);
+    advance(cpu, op, RDI, last + 1);
+    if (two)
+        advance(cpu, op, RSI, last + 1);
+    return last + 1;
+}
+
+static const struct op *rep_compare(struct vcpu *cpu, const struct op *op, bool two)
 {
     bool until_equal = op->flags & OP_REPNE;
     uint32_t before = cpu->cc;
-    for (unsigned i = 1; rep_count(cpu, op) != 0; i++) {
+    unsigned slow = 0;
+    for (uint64_t count; (count = rep_count(cpu, op)) != 0;) {
         cpu->cc = before; /* a fault leaves the flags as they were (SDM 2B, REP) */
-        one(cpu, op);
-        rep_done(cpu, op, 1);
+        uint64_t n = trap_between(cpu) ? 0 : bulk_compare(cpu, op, count, two);
+        if (n == 0) {
+            if (two)
+                cmps_one(cpu, op);
+            else
+                scas_one(cpu, op);
+            n = 1;
+            slow++;
+        }
+        rep_done(cpu, op, n);
         bool equal = cpu->cc >> 14 & 1;
         if (equal == until_equal)
             break;
-        if ((i % PIECE == 0 || trap_between(cpu)) && rep_count(cpu, op) &&
+        if ((n > 1 || slow % PIECE == 0 || trap_between(cpu)) && rep_count(cpu, op) &&
             yield_to_interrupt(cpu, op))
             return NULL;
     }
@@ -266,11 +335,11 @@ static const struct op *rep_compare(struct vcpu *cpu, const struct op *op,
 }
 static const struct op *rep_scas(struct vcpu *cpu, const struct op *op)
 {
-    return rep_compare(cpu, op, scas_one);
+    return rep_compare(cpu, op, false);
 }
 static const struct op *rep_cmps(struct vcpu *cpu, const struct op *op)
 {
-    return rep_compare(cpu, op, cmps_one);
+    return rep_compare(cpu, op, true);
 }
 
 bool decode_string(const struct decoded *d, struct op *op, bool *ends)
