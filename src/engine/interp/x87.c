@@ -1,21 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * x87: the register stack, its exceptions, and which instruction does what. Reference: Intel SDM
- * volume 1 chapter 8. An op's fields: reg says which of a kind, rm is i of ST(i), extra8 holds
- * enum x87_form bits, imm the opcode as FOP records it.
+ * x87: the register stack, its exceptions, and what the instructions do to it. Reference: Intel
+ * SDM volume 1 chapter 8. x87_decode.c says which handler an instruction has.
  */
 #include "engine/interp/x87.h"
-
-#include "cpu/model.h"
-
-enum x87_form {
-    FORM_POP = 1 << 0,
-    FORM_POP2 = 1 << 1,
-    FORM_TO_STI = 1 << 2, /* the result goes to ST(i) */
-    FORM_QUIET = 1 << 3,  /* FUCOM */
-    FORM_TRUNCATE = 1 << 4,
-    FORM_TYPE_SHIFT = 5, /* enum x87_type of the memory operand */
-};
 
 static const uint8_t indefinite[10] = {0, 0, 0, 0, 0, 0, 0, 0xc0, 0xff, 0xff};
 
@@ -540,163 +528,21 @@ static const struct op *do_store_quietly(struct vcpu *cpu, const struct op *op)
     return op + 1;
 }
 
-/* Decoding: key is (opcode & 7) << 3 | modrm.reg. */
-
-static bool set(struct op *op, op_fn fn, unsigned reg, unsigned form)
-{
-    op->fn = fn;
-    op->reg = (uint8_t)reg;
-    op->extra8 = (uint8_t)form;
-    return true;
-}
-
-static bool decode_memory(struct op *op, unsigned opcode, unsigned reg)
-{
-    static const uint8_t types[4] = {X87_F32, X87_I32, X87_F64, X87_I16};
-    unsigned type = types[opcode >> 1] << FORM_TYPE_SHIFT;
-    if (!(opcode & 1))
-        return set(op, do_arithmetic_memory, reg, type | (reg == 3 ? FORM_POP : 0));
-    switch (reg) {
-    case 0:
-        return set(op, do_load_memory, 0, type);
-    case 1:
-        if (opcode == 5)
-            type = X87_I64 << FORM_TYPE_SHIFT;
-        return opcode != 1 && set(op, do_store_memory, 0, type | FORM_TRUNCATE | FORM_POP);
-    case 2:
-        return set(op, do_store_memory, 0, type);
-    case 3:
-        return set(op, do_store_memory, 0, type | FORM_POP);
-    default:
-        break;
-    }
-    switch (opcode << 3 | reg) {
-    case 3 << 3 | 5:
-        return set(op, do_load80, 0, 0);
-    case 3 << 3 | 7:
-        return set(op, do_store80, 0, 0);
-    case 7 << 3 | 4:
-        return set(op, do_load_memory, 0, X87_BCD << FORM_TYPE_SHIFT);
-    case 7 << 3 | 5:
-        return set(op, do_load_memory, 0, X87_I64 << FORM_TYPE_SHIFT);
-    case 7 << 3 | 6:
-        return set(op, do_store_memory, 0, X87_BCD << FORM_TYPE_SHIFT | FORM_POP);
-    case 7 << 3 | 7:
-        return set(op, do_store_memory, 0, X87_I64 << FORM_TYPE_SHIFT | FORM_POP);
-    default:
-        return false;
-    }
-}
-
-/* D9 E0-FF by the low five bits. */
-static bool decode_d9(struct op *op, unsigned low)
-{
-    switch (low) {
-    case 0x00:
-    case 0x01:
-    case 0x04:
-    case 0x05:
-    case 0x10:
-    case 0x1a:
-    case 0x1c:
-    case 0x1e:
-    case 0x1f:
-        return set(op, do_unary, low, 0);
-    case 0x08:
-    case 0x09:
-    case 0x0a:
-    case 0x0b:
-    case 0x0c:
-    case 0x0d:
-    case 0x0e:
-        return set(op, do_constant, low, 0);
-    case 0x11:
-    case 0x13:
-    case 0x19:
-        return set(op, do_binary, low, FORM_POP);
-    case 0x15:
-    case 0x18:
-    case 0x1d:
-        return set(op, do_binary, low, 0);
-    case 0x12:
-    case 0x14:
-    case 0x1b:
-        return set(op, do_pushing, low, 0);
-    default:
-        return false;
-    }
-}
-
-static bool decode_register(struct op *op, unsigned opcode, unsigned reg)
-{
-    unsigned i = op->rm;
-    switch (opcode) {
-    case 0:
-        return set(op, do_arithmetic, reg, reg == 3 ? FORM_POP : 0);
-    case 1:
-        if (reg == 0)
-            return set(op, do_load_register, 0, 0);
-        if (reg == 1)
-            return set(op, do_exchange, 0, 0);
-        if (reg == 3)
-            return set(op, do_store_quietly, 0, 0);
-        return reg >= 4 && decode_d9(op, (reg - 4) << 3 | i);
-    case 2:
-        if (reg < 4)
-            return set(op, do_conditional_move, reg, 0);
-        return reg == 5 && i == 1 && set(op, do_arithmetic, 2, FORM_QUIET | FORM_POP2);
-    case 3:
-        if (reg < 4)
-            return set(op, do_conditional_move, reg + 4, 0);
-        return (reg == 5 || reg == 6) && set(op, do_compare_flags, 0, reg == 5 ? FORM_QUIET : 0);
-    case 4:
-        if (reg == 2 || reg == 3)
-            return set(op, do_arithmetic, reg, reg == 3 ? FORM_POP : 0);
-        return set(op, do_arithmetic, reg, FORM_TO_STI);
-    case 5:
-        if (reg == 1)
-            return set(op, do_exchange, 0, 0);
-        if (reg == 2 || reg == 3)
-            return set(op, do_store_register, 0, reg == 3 ? FORM_POP : 0);
-        return (reg == 4 || reg == 5) &&
-               set(op, do_arithmetic, 2, FORM_QUIET | (reg == 5 ? FORM_POP : 0));
-    case 6:
-        if (reg == 2)
-            return set(op, do_arithmetic, 2, FORM_POP);
-        if (reg == 3)
-            return i == 1 && set(op, do_arithmetic, 2, FORM_POP2);
-        return set(op, do_arithmetic, reg, FORM_TO_STI | FORM_POP);
-    default:
-        if (reg == 1)
-            return set(op, do_exchange, 0, 0);
-        if (reg == 2 || reg == 3)
-            return set(op, do_store_register, 0, FORM_POP);
-        return (reg == 5 || reg == 6) &&
-               set(op, do_compare_flags, 0, FORM_POP | (reg == 5 ? FORM_QUIET : 0));
-    }
-}
-
-bool decode_x87(const struct decoded *d, struct op *op)
-{
-    const ZydisDecodedInstruction *insn = d->insn;
-    bool wait = insn->mnemonic == ZYDIS_MNEMONIC_FWAIT;
-    if (insn->opcode_map != ZYDIS_OPCODE_MAP_DEFAULT || (!wait && (insn->opcode & 0xf8) != 0xd8))
-        return false;
-    if (insn->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
-        return false;
-    if (!cpu_model_has(d->cpu->model, CPU_FPU)) {
-        op->fn = vector_undefined;
-        return true;
-    }
-    unsigned opcode = insn->opcode & 7, reg = insn->raw.modrm.reg;
-    unsigned modrm = insn->raw.modrm.mod << 6 | reg << 3 | insn->raw.modrm.rm;
-    op->imm = (opcode << 8 | modrm) & 0x7ff;
-    op->rm = insn->raw.modrm.rm;
-    if (decode_x87_control(d, op, opcode << 3 | reg))
-        return true;
-    bool known = insn->raw.modrm.mod == 3 ? decode_register(op, opcode, reg)
-                                          : decode_memory(op, opcode, reg);
-    if (!known)
-        op->fn = vector_undefined;
-    return true;
-}
+const op_fn x87_handlers[X87_HANDLERS] = {
+    [X87_ARITHMETIC] = do_arithmetic,
+    [X87_ARITHMETIC_MEMORY] = do_arithmetic_memory,
+    [X87_COMPARE_FLAGS] = do_compare_flags,
+    [X87_UNARY] = do_unary,
+    [X87_CONSTANT] = do_constant,
+    [X87_BINARY] = do_binary,
+    [X87_PUSHING] = do_pushing,
+    [X87_LOAD_MEMORY] = do_load_memory,
+    [X87_LOAD80] = do_load80,
+    [X87_LOAD_REGISTER] = do_load_register,
+    [X87_STORE_MEMORY] = do_store_memory,
+    [X87_STORE80] = do_store80,
+    [X87_STORE_REGISTER] = do_store_register,
+    [X87_EXCHANGE] = do_exchange,
+    [X87_CONDITIONAL_MOVE] = do_conditional_move,
+    [X87_STORE_QUIETLY] = do_store_quietly,
+};

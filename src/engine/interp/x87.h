@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * x87 inside the interpreter: the register stack and exceptions (x87.c), arithmetic on the host's
- * unit (x87_host.c), control, environment and save instructions (x87_control.c).
+ * unit (x87_host.c), control, environment and save instructions (x87_control.c), decoding
+ * (x87_decode.c).
  */
 #ifndef ENGINE_INTERP_X87_H
 #define ENGINE_INTERP_X87_H
@@ -35,6 +36,38 @@ uint16_t x87_host_unary(const struct fpu_state *fpu, unsigned op, void *a);
 uint16_t x87_host_binary(const struct fpu_state *fpu, unsigned op, void *a, void *b);
 uint16_t x87_host_push(const struct fpu_state *fpu, unsigned op, void *a, void *b, bool *pushed);
 
+/* Handlers of x87.c. An op's fields: reg says which of a kind, rm is i of ST(i), extra8 holds enum
+ * x87_form, imm the opcode as FOP records it. */
+enum x87_handler {
+    X87_ARITHMETIC,
+    X87_ARITHMETIC_MEMORY,
+    X87_COMPARE_FLAGS,
+    X87_UNARY,
+    X87_CONSTANT,
+    X87_BINARY,
+    X87_PUSHING,
+    X87_LOAD_MEMORY,
+    X87_LOAD80,
+    X87_LOAD_REGISTER,
+    X87_STORE_MEMORY,
+    X87_STORE80,
+    X87_STORE_REGISTER,
+    X87_EXCHANGE,
+    X87_CONDITIONAL_MOVE,
+    X87_STORE_QUIETLY,
+    X87_HANDLERS
+};
+extern const op_fn x87_handlers[X87_HANDLERS];
+
+enum x87_form {
+    FORM_POP = 1 << 0,
+    FORM_POP2 = 1 << 1,
+    FORM_TO_STI = 1 << 2, /* the result goes to ST(i) */
+    FORM_QUIET = 1 << 3,  /* FUCOM */
+    FORM_TRUNCATE = 1 << 4,
+    FORM_TYPE_SHIFT = 5, /* enum x87_type of the memory operand */
+};
+
 /* Before an instruction that waits: availability, pending exceptions; records where it is. */
 void x87_begin(struct vcpu *cpu, const struct op *op);
 
@@ -46,6 +79,7 @@ static inline uint8_t *x87_st(struct fpu_state *fpu, unsigned i)
 /* Takes FERR# back after exceptions were cleared. */
 void x87_lower_ferr(struct vcpu *cpu, uint16_t old_fsw);
 
+/* key is (opcode & 7) << 3 | modrm.reg */
 bool decode_x87_control(const struct decoded *d, struct op *op, unsigned key);
 
 #endif
