@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The board: which chips, in which order, wired how.
+ * The board: which chips, in which order. Wires are in pc_irq.c.
  *
  * Memory: RAM from 0 to the PCI hole at 3 GiB (less the 384 KiB below 1 MiB, which the host bridge
  * puts RAM over as it is told), the rest from 4 GiB on; firmware below 4 GiB and below 1 MiB.
  */
-#include "machine/pc.h"
+#include "machine/pc_internal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,264 +13,14 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "bus/pci.h"
-#include "cpu/clock.h"
-#include "device/acpi_pm.h"
-#include "device/debug_exit.h"
-#include "device/debugcon.h"
-#include "device/dma.h"
-#include "device/fdc.h"
-#include "device/ferr.h"
-#include "device/fw_cfg.h"
-#include "device/hpet.h"
-#include "device/i440fx.h"
-#include "device/i8042.h"
-#include "device/ide.h"
-#include "device/ioapic.h"
-#include "device/lapic.h"
-#include "device/pcspk.h"
-#include "device/pic.h"
-#include "device/piix3.h"
-#include "device/pit.h"
-#include "device/port92.h"
-#include "device/rtc.h"
-#include "device/uart.h"
-#include "device/vga.h"
 #include "machine/acpi.h"
 #include "machine/boot.h"
-#include "machine/firmware.h"
 #include "machine/fw_items.h"
 #include "machine/smbios.h"
-
-/* An interrupt line is driven from two sides: by an ISA chip, and by the PIIX3's PCI routing or,
- * lines 0 and 8, the HPET. */
-enum { SERIALS = 4, IRQ_LINES = 16, IRQ_SECOND = 16 };
 
 #define HOLE_START GIB(3)
 #define LOW_RAM    KIB(640)
 #define PM_BASE    0x600 /* where SeaBIOS puts the power management ports */
-
-struct pc {
-    struct machine machine; /* first */
-    const struct config *config;
-    struct machine_host host;
-    struct vcpu **vcpus;
-    unsigned vcpu_count;
-    struct vcpu_world *world;
-    struct mem *mem;
-    struct timers *timers;
-
-    struct mem_region low_ram, main_ram, high_ram;
-    struct firmware firmware;
-
-    struct irq isa_irq[IRQ_LINES], pci_irq[IRQ_LINES];
-    uint32_t irq_levels; /* bit n: line n from the ISA chip, bit IRQ_SECOND + n: the other side */
-    uint32_t hpet_pins;  /* of the I/O APIC, as the HPET drives them */
-    bool hpet_legacy;    /* lines 0 and 8 are the HPET's alone */
-    uint64_t tsc_khz;    /* 0: not asked for yet */
-    bool a20_keyboard, a20_port92;
-
-    struct pci_bus bus;
-    struct i440fx i440fx;
-    struct piix3 piix3;
-    struct ide ide;
-    struct vga vga;
-    struct pic pic;
-    struct lapic lapic;
-    struct ioapic ioapic;
-    struct ferr ferr;
-    struct hpet hpet;
-    struct acpi_pm pm;
-    struct pit pit;
-    struct pcspk pcspk;
-    struct rtc rtc;
-    struct dma dma;
-    struct fdc fdc;
-    struct i8042 i8042;
-    struct port92 port92;
-    struct uart uarts[SERIALS];
-    struct debugcon debugcon;
-    struct debug_exit debug_exit;
-    struct fw_cfg fw_cfg;
-};
-
-/* Wires */
-
-static void cpu_line(struct pc *pc, unsigned index, uint32_t request, bool level)
-{
-    if (level) {
-        cpu_request(pc->vcpus[index], request);
-        pc->host.wake_vcpu(pc->host.opaque, (int)index);
-    } else {
-        cpu_unrequest(pc->vcpus[index], request);
-    }
-}
-
-static void apic_intr(void *opaque, unsigned n, bool level)
-{
-    cpu_line(opaque, n, VCPU_REQ_INTR, level);
-}
-
-static void apic_nmi(void *opaque, unsigned n)
-{
-    cpu_line(opaque, n, VCPU_REQ_NMI, true);
-}
-
-static void apic_smi(void *opaque, unsigned n)
-{
-    cpu_line(opaque, n, VCPU_REQ_SMI, true);
-}
-
-static void apic_init(void *opaque, unsigned n)
-{
-    cpu_line(opaque, n, VCPU_REQ_INIT, true);
-}
-
-/* With one processor there is no doubt whose access it is. */
-static int apic_current(void *opaque)
-{
-    (void)opaque;
-    return 0;
-}
-
-static int64_t apic_tsc_time(void *opaque, unsigned n, uint64_t tsc)
-{
-    struct pc *pc = opaque;
-    if (!pc->tsc_khz)
-        pc->tsc_khz = max_u64(clock_tsc_khz(pc->vcpus[n]), 1);
-    int64_t now = timers_now(pc->timers);
-    int64_t ticks = (int64_t)(tsc - cpu_tsc(pc->vcpus[n]));
-    __int128 at = now + (__int128)ticks * 1000000 / (int64_t)pc->tsc_khz;
-    return at < 0 ? 0 : at > INT64_MAX ? INT64_MAX : (int64_t)at;
-}
-
-/* The local APIC's own interrupts go first; then the 8259A's, when LINT0 lets it through. */
-static int intr_acknowledge(void *opaque, int index)
-{
-    struct pc *pc = opaque;
-    int vector = lapic_acknowledge(&pc->lapic, (unsigned)index);
-    if (vector < 0 && lapic_takes_extint(&pc->lapic, (unsigned)index))
-        vector = pic_acknowledge(&pc->pic);
-    return vector;
-}
-
-static uint64_t cr8_read(void *opaque, int index)
-{
-    struct pc *pc = opaque;
-    return lapic_cr8_read(&pc->lapic, (unsigned)index);
-}
-
-static void cr8_write(void *opaque, int index, uint64_t value)
-{
-    struct pc *pc = opaque;
-    lapic_cr8_write(&pc->lapic, (unsigned)index, value);
-}
-
-static bool apic_msr_read(void *opaque, int index, uint32_t msr, uint64_t *value)
-{
-    struct pc *pc = opaque;
-    return lapic_msr_read(&pc->lapic, (unsigned)index, msr, value);
-}
-
-static bool apic_msr_write(void *opaque, int index, uint32_t msr, uint64_t value)
-{
-    struct pc *pc = opaque;
-    return lapic_msr_write(&pc->lapic, (unsigned)index, msr, value);
-}
-
-static void cpu_ferr(void *opaque, bool level)
-{
-    struct pc *pc = opaque;
-    ferr_set(&pc->ferr, level);
-}
-
-static bool line_level(const struct pc *pc, int n)
-{
-    uint32_t levels = pc->irq_levels;
-    if (pc->hpet_legacy)
-        levels &= ~(1u << 0 | 1u << 8);
-    return levels & (1u << n | 1u << (IRQ_SECOND + n));
-}
-
-/* Line 0 is the I/O APIC's pin 2, as on every PC with ACPI. */
-static void drive_pin(struct pc *pc, int pin)
-{
-    bool level = pc->hpet_pins >> pin & 1;
-    if (pin == 2)
-        level |= line_level(pc, 0);
-    else if (pin < IRQ_LINES)
-        level |= line_level(pc, pin);
-    ioapic_set_irq(&pc->ioapic, pin, level);
-}
-
-/* A line goes to both kinds of controller; the guest uses one and masks the other. */
-static void drive_line(struct pc *pc, int n)
-{
-    pic_set_irq(&pc->pic, n, line_level(pc, n));
-    drive_pin(pc, n == 0 ? 2 : n);
-}
-
-static void irq_line(void *opaque, int n, bool level)
-{
-    struct pc *pc = opaque;
-    uint32_t bit = 1u << n;
-    pc->irq_levels = level ? pc->irq_levels | bit : pc->irq_levels & ~bit;
-    drive_line(pc, n % IRQ_LINES);
-}
-
-static void hpet_pin(void *opaque, int n, bool level)
-{
-    struct pc *pc = opaque;
-    uint32_t bit = 1u << n;
-    pc->hpet_pins = level ? pc->hpet_pins | bit : pc->hpet_pins & ~bit;
-    drive_pin(pc, n);
-}
-
-static void hpet_legacy(void *opaque, bool on)
-{
-    struct pc *pc = opaque;
-    pc->hpet_legacy = on;
-    drive_line(pc, 0);
-    drive_line(pc, 8);
-}
-
-static void set_a20(struct pc *pc)
-{
-    uint64_t mask = pc->a20_keyboard || pc->a20_port92 ? ~0ull : ~(1ull << 20);
-    if (atomic_exchange(&pc->world->a20_mask, mask) == mask)
-        return;
-    for (unsigned i = 0; i < pc->vcpu_count; i++)
-        cpu_request(pc->vcpus[i], VCPU_REQ_FLUSH);
-}
-
-static void a20_keyboard(void *opaque, int n, bool level)
-{
-    (void)n;
-    struct pc *pc = opaque;
-    pc->a20_keyboard = level;
-    set_a20(pc);
-}
-
-static void a20_port92(void *opaque, int n, bool level)
-{
-    (void)n;
-    struct pc *pc = opaque;
-    pc->a20_port92 = level;
-    set_a20(pc);
-}
-
-static void reset_line(void *opaque, int n, bool level)
-{
-    (void)n;
-    struct pc *pc = opaque;
-    if (level)
-        pc->host.reset(pc->host.opaque);
-}
-
-static void reset_machine(void *opaque)
-{
-    reset_line(opaque, 0, true);
-}
 
 /* Memory */
 
@@ -311,45 +61,9 @@ static int check(int ret, const char *what, struct error *err)
     return ret < 0 ? error_set(err, -ret, "cannot set up %s (errno %d)", what, -ret) : 0;
 }
 
-static void add(struct pc *pc, struct device *device)
+void pc_add(struct pc *pc, struct device *device)
 {
     device_add(&pc->machine.devices, device);
-}
-
-/* Before anything that drives an interrupt line. */
-static void build_apic(struct pc *pc, const struct machine_parts *parts)
-{
-    const struct lapic_wires wires = {
-        .opaque = pc,
-        .intr = apic_intr,
-        .nmi = apic_nmi,
-        .smi = apic_smi,
-        .init = apic_init,
-        .current = apic_current,
-        .tsc_time = apic_tsc_time,
-    };
-    lapic_init(&pc->lapic, pc->mem, parts->timers, pc->vcpu_count, &wires);
-    add(pc, &pc->lapic.device);
-    ioapic_init(&pc->ioapic, pc->mem, &pc->lapic);
-    add(pc, &pc->ioapic.device);
-    struct vcpu_world *world = pc->world;
-    world->board = pc;
-    world->intr_acknowledge = intr_acknowledge;
-    world->cr8_read = cr8_read;
-    world->cr8_write = cr8_write;
-    world->apic_msr_read = apic_msr_read;
-    world->apic_msr_write = apic_msr_write;
-    world->ferr = cpu_ferr;
-}
-
-static void build_hpet(struct pc *pc)
-{
-    struct hpet_wires wires = {
-        .irq0 = pc->pci_irq[0], .irq8 = pc->pci_irq[8], .legacy = hpet_legacy, .opaque = pc};
-    for (int i = 0; i < HPET_PINS; i++)
-        wires.pin[i] = (struct irq){hpet_pin, pc, i};
-    hpet_init(&pc->hpet, pc->mem, pc->timers, &wires);
-    add(pc, &pc->hpet.device);
 }
 
 /* The controller is there when a drive is. */
@@ -360,7 +74,7 @@ static int build_floppies(struct pc *pc, const struct machine_parts *parts, stru
     int ret = fdc_init(&pc->fdc, parts->pio, pc->timers, &pc->dma, pc->isa_irq[6]);
     if ((ret = check(ret, "the floppy controller", err)) < 0)
         return ret;
-    add(pc, &pc->fdc.device);
+    pc_add(pc, &pc->fdc.device);
     for (unsigned i = 0; i < FDC_DRIVES; i++)
         if (parts->floppy_drive[i] && fdc_attach(&pc->fdc, i, parts->floppies[i]) < 0)
             return error_set(err, EINVAL,
@@ -380,34 +94,33 @@ static int build_isa(struct pc *pc, const struct machine_parts *parts, struct er
     ret = pic_init(&pc->pic, pio, (struct irq){lapic_set_lint0, &pc->lapic, 0});
     if ((ret = check(ret, "the PIC", err)) < 0)
         return ret;
-    add(pc, &pc->pic.device);
+    pc_add(pc, &pc->pic.device);
     if ((ret = check(ferr_init(&pc->ferr, pio, pc->isa_irq[13]), "port 0xf0", err)) < 0)
         return ret;
-    add(pc, &pc->ferr.device);
+    pc_add(pc, &pc->ferr.device);
     if ((ret = check(pit_init(&pc->pit, pio, timers, pc->isa_irq[0]), "the PIT", err)) < 0)
         return ret;
-    add(pc, &pc->pit.device);
+    pc_add(pc, &pc->pit.device);
     if ((ret = check(pcspk_init(&pc->pcspk, pio, timers, &pc->pit), "the speaker", err)) < 0)
         return ret;
-    add(pc, &pc->pcspk.device);
+    pc_add(pc, &pc->pcspk.device);
     if ((ret = check(rtc_init(&pc->rtc, pio, timers, seconds, pc->isa_irq[8]), "the RTC", err)) < 0)
         return ret;
-    add(pc, &pc->rtc.device);
-    if ((ret = check(port92_init(&pc->port92, pio, (struct irq){a20_port92, pc, 0},
-                                 (struct irq){reset_line, pc, 0}),
-                     "port 92", err)) < 0)
+    pc_add(pc, &pc->rtc.device);
+    if ((ret = check(port92_init(&pc->port92, pio, pc_a20_port92(pc), pc_reset_line(pc)), "port 92",
+                     err)) < 0)
         return ret;
-    add(pc, &pc->port92.device);
+    pc_add(pc, &pc->port92.device);
     if ((ret = check(dma_init(&pc->dma, pio, pc->mem), "the DMA controllers", err)) < 0)
         return ret;
-    add(pc, &pc->dma.device);
+    pc_add(pc, &pc->dma.device);
     if ((ret = build_floppies(pc, parts, err)) < 0)
         return ret;
-    ret = i8042_init(&pc->i8042, pio, pc->isa_irq[1], pc->isa_irq[12],
-                     (struct irq){a20_keyboard, pc, 0}, (struct irq){reset_line, pc, 0});
+    ret = i8042_init(&pc->i8042, pio, pc->isa_irq[1], pc->isa_irq[12], pc_a20_keyboard(pc),
+                     pc_reset_line(pc));
     if ((ret = check(ret, "the keyboard controller", err)) < 0)
         return ret;
-    add(pc, &pc->i8042.device);
+    pc_add(pc, &pc->i8042.device);
     pc->machine.input.keyboard = &pc->i8042.keyboard.sink;
     pc->machine.input.pointer = &pc->i8042.mouse.sink;
     static const struct {
@@ -421,21 +134,21 @@ static int build_isa(struct pc *pc, const struct machine_parts *parts, struct er
                         pc->isa_irq[serials[i].irq]);
         if ((ret = check(ret, "a serial port", err)) < 0)
             return ret;
-        add(pc, &pc->uarts[i].device);
+        pc_add(pc, &pc->uarts[i].device);
     }
     if (parts->debugcon) {
         ret = check(debugcon_init(&pc->debugcon, pio, 0xe9, 0x402, parts->debugcon),
                     "the debug console", err);
         if (ret < 0)
             return ret;
-        add(pc, &pc->debugcon.device);
+        pc_add(pc, &pc->debugcon.device);
     }
     if (pc->config->debug_exit.present) {
         ret = debug_exit_init(&pc->debug_exit, pio, pc->config->debug_exit.iobase,
                               pc->config->debug_exit.iosize, pc->host.debug_exit, pc->host.opaque);
         if ((ret = check(ret, "isa-debug-exit", err)) < 0)
             return ret;
-        add(pc, &pc->debug_exit.device);
+        pc_add(pc, &pc->debug_exit.device);
     }
     return 0;
 }
@@ -453,7 +166,7 @@ static int build_vga(struct pc *pc, const struct machine_parts *parts, struct er
     if (ret < 0)
         return ret;
     pc->machine.display = pc->vga.display;
-    add(pc, &pc->vga.pci.device);
+    pc_add(pc, &pc->vga.pci.device);
     return 0;
 }
 
@@ -461,9 +174,10 @@ static int build_pci(struct pc *pc, const struct machine_parts *parts, struct er
 {
     pci_bus_init(&pc->bus, pc->mem, parts->pio);
     i440fx_init(&pc->i440fx, &pc->bus, pc->mem, parts->pio, parts->ram);
-    add(pc, &pc->i440fx.pci.device);
-    piix3_init(&pc->piix3, &pc->bus, PCI_DEVFN(1, 0), &pc->i440fx, pc->pci_irq, reset_machine, pc);
-    add(pc, &pc->piix3.pci.device);
+    pc_add(pc, &pc->i440fx.pci.device);
+    piix3_init(&pc->piix3, &pc->bus, PCI_DEVFN(1, 0), &pc->i440fx, pc->pci_irq, pc_reset_by_chip,
+               pc);
+    pc_add(pc, &pc->piix3.pci.device);
     int ret =
         ide_init(&pc->ide, &pc->bus, PCI_DEVFN(1, 1), parts->pio, pc->isa_irq[14], pc->isa_irq[15]);
     if ((ret = check(ret, "the IDE controller", err)) < 0)
@@ -474,7 +188,7 @@ static int build_pci(struct pc *pc, const struct machine_parts *parts, struct er
         else if (parts->drives[i])
             ide_attach_disk(&pc->ide, i, parts->drives[i]);
     }
-    add(pc, &pc->ide.pci.device);
+    pc_add(pc, &pc->ide.pci.device);
     if (pc->config->vga != VGA_NONE && (ret = build_vga(pc, parts, err)) < 0)
         return ret;
     if (!pc->config->acpi)
@@ -483,7 +197,7 @@ static int build_pci(struct pc *pc, const struct machine_parts *parts, struct er
     ret = acpi_pm_init(&pc->pm, &pc->bus, PCI_DEVFN(1, 3), pc->timers, pc->isa_irq[9], &host);
     if ((ret = check(ret, "power management", err)) < 0)
         return ret;
-    add(pc, &pc->pm.pci.device);
+    pc_add(pc, &pc->pm.pci.device);
     return 0;
 }
 
@@ -611,7 +325,7 @@ static int fill_fw_cfg(struct pc *pc, const struct machine_parts *parts, struct 
     int ret = fw_cfg_init(fw, parts->pio, pc->mem, err);
     if (ret < 0)
         return ret;
-    add(pc, &fw->device);
+    pc_add(pc, &fw->device);
     uint64_t below = min_u64(pc->config->memory, HOLE_START);
     uint64_t above = pc->config->memory - below;
     if ((ret = fw_cfg_add_i64(fw, FW_CFG_RAM_SIZE, below, err)) < 0 ||
@@ -688,16 +402,10 @@ static int pc_create(struct machine **machine, const struct machine_parts *parts
     pc->world = parts->world;
     pc->mem = parts->mem;
     pc->timers = parts->timers;
-    for (int i = 0; i < IRQ_LINES; i++) {
-        pc->isa_irq[i] = (struct irq){irq_line, pc, i};
-        pc->pci_irq[i] = (struct irq){irq_line, pc, IRQ_SECOND + i};
-    }
 
     int ret;
     mem_begin(pc->mem);
-    build_apic(pc, parts);
-    if (pc->config->hpet)
-        build_hpet(pc);
+    pc_build_irqs(pc, parts);
     if ((ret = build_memory(pc, parts, err)) == 0 && (ret = build_isa(pc, parts, err)) == 0 &&
         (ret = build_pci(pc, parts, err)) == 0 && (ret = fill_fw_cfg(pc, parts, err)) == 0) {
         fill_cmos(pc);
