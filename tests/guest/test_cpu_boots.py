@@ -14,7 +14,14 @@ VMLINUZ_I386, INITRAMFS_I386 = (os.path.join(CACHE, name) for name in ("vmlinuz-
 GRUB_ISO = "/usr/lib/grub-rescue/grub-rescue-cdrom.iso"
 
 
-def shell(model, kernel, initramfs):
+# Flags of instructions that run on the host's vector unit.
+HOSTS_UNIT = "ssse3 sse4_1 sse4_2 aes sha_ni avx avx2 fma f16c avx512f avx512bw avx512vl".split()
+with open("/proc/cpuinfo") as cpuinfo:
+    HOST = cpuinfo.read().split()
+
+
+def shell(model, bits=64):
+    kernel, initramfs = (VMLINUZ, INITRAMFS) if bits == 64 else (VMLINUZ_I386, INITRAMFS_I386)
     need(initramfs)
     machine = Machine("-nographic", "-m", "256M", "-cpu", model, "-kernel", unpacked_kernel(kernel),
                       "-initrd", initramfs, "-append", "console=ttyS0", tty=True)
@@ -27,10 +34,12 @@ def holds(machine, command):
     return machine.command_output(f"{command} >/dev/null") == 0
 
 
-def linux(model, kernel, initramfs, present, absent, name=None):
+def linux(bits, model, present, absent, name=None):
     """Linux on this model, with flags of /proc/cpuinfo that must be there and that must not."""
-    machine = shell(model, kernel, initramfs)
+    machine = shell(model, bits)
     for flag in present.split():
+        if flag in HOSTS_UNIT and flag not in HOST:
+            continue  # the model is without it here
         check(holds(machine, f"grep -w '^flags.* {flag}' /proc/cpuinfo"), f"{model}: Linux finds no {flag}")
     for flag in absent.split():
         check(not holds(machine, f"grep -w '^flags.* {flag}' /proc/cpuinfo"), f"{model}: Linux finds {flag}")
@@ -45,21 +54,13 @@ def linux(model, kernel, initramfs, present, absent, name=None):
     check(machine.wait() == 0, "poweroff should end the process with 0")
 
 
-def i386(model, present, absent, name=None):
-    linux(model, VMLINUZ_I386, INITRAMFS_I386, present, absent, name)
-
-
-def amd64(model, present, absent, name=None):
-    linux(model, VMLINUZ, INITRAMFS, present, absent, name)
-
-
 @test(15)
 def kvmclock():
     """Linux takes its time from kvmclock, unless there is no KVM to be seen."""
     if IS_QEMU:
         raise Skip("QEMU's TCG has no kvmclock")
     current = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
-    machine = shell("qemu64", VMLINUZ, INITRAMFS)
+    machine = shell("qemu64")
     check(holds(machine, "dmesg | grep 'Hypervisor detected: KVM'"), "the hypervisor")
     check(holds(machine, "dmesg | grep 'kvm-clock: Using msrs 4b564d01 and 4b564d00'"), "its registers")
     check(holds(machine, f"grep -x kvm-clock {current}"), "the clock in use")
@@ -68,112 +69,53 @@ def kvmclock():
           "uptime stands still")
     machine.line("poweroff")
     check(machine.wait() == 0, "poweroff should end the process with 0")
-    machine = shell("qemu64,kvm=off", VMLINUZ, INITRAMFS)
+    machine = shell("qemu64,kvm=off")
     check(not holds(machine, "dmesg | grep -E 'kvm-clock|Hypervisor detected: KVM'"), "kvm=off")
     machine.line("poweroff")
     check(machine.wait() == 0, "poweroff should end the process with 0")
 
 
-@test(10)
-def pentium3():
-    i386("pentium3", "fpu vme sep cmov fxsr sse", "sse2 lm nx syscall")
+# Test, is it slow, and its boots: 32 or 64 bits, the model, flags that Linux must find, flags that it must
+# not, and the name of the processor.
+BOOTS = (
+    ("pentium3", False, (32, "pentium3", "fpu vme sep cmov fxsr sse", "sse2 lm nx syscall")),
+    ("pentium2", True, (32, "pentium2", "fpu vme sep cmov fxsr mmx pae", "sse lm nx")),
+    ("qemu32", True, (32, "qemu32", "sse2 pni pae", "lm nx vme syscall")),
+    ("kvm32", True, (32, "kvm32", "sse2 pni clflush vme", "lm nx", "Common 32-bit KVM processor")),
+    ("athlon", True, (32, "athlon", "sse2 mmxext", "lm pni clflush")),
+    ("coreduo", True, (32, "coreduo", "sse2 pni nx", "lm ssse3", "Genuine Intel(R) CPU")),
+    ("n270", True, (32, "n270", "ssse3 movbe", "lm sse4_1", "Atom")),
+    ("core2duo", True,
+     (32, "core2duo", "ssse3 lm nx", "sse4_1 popcnt", "Core(TM)2 Duo"),
+     (64, "core2duo", "ssse3 lm nx cx16", "sse4_1 popcnt", "Core(TM)2 Duo")),
+    ("qemu64", True, (64, "qemu64", "sse2 pni cx16 lahf_lm", "ssse3 avx svm")),
+    ("kvm64", True, (64, "kvm64", "sse2 pni cx16", "ssse3 lahf_lm", "Common KVM processor")),
+    ("phenom", True, (64, "phenom", "popcnt abm", "ssse3", "Phenom")),
+    ("nehalem", True, (64, "Nehalem", "sse4_2 popcnt", "aes avx xsave", "Core i7 9xx")),
+    ("haswell", True, (64, "Haswell", "avx2 fma bmi2 pcid smep", "smap adx avx512f", "Haswell")),
+    ("skylake_server", True, (64, "Skylake-Server", "smap adx clwb", "umip sha_ni", "Skylake")),
+    ("opteron", True, (64, "Opteron_G5", "fma f16c", "avx2", "Opteron 63xx")),
+    ("epyc", True, (64, "EPYC", "avx2 sha_ni smap fsgsbase", "pcid avx512f", "AMD EPYC Processor")),
+    ("dhyana", True, (64, "Dhyana", "avx2 smap", "sha_ni aes", "Hygon")),
+    ("levels", True,
+     (64, "x86-64-v1", "sse2 lm", "pni ssse3 cx16 lahf_lm"),
+     (64, "x86-64-v2", "sse4_2 cx16 popcnt lahf_lm", "xsave avx movbe"),
+     (64, "x86-64-v3", "avx2 fma bmi1 bmi2 movbe abm", "avx512f aes"),
+     (64, "x86-64-v4", "avx512f avx512bw avx512vl", "aes avx512vbmi")),
+    ("hosts_own", True, (64, "max", "lm", "vmx"), (64, "host", "lm", "vmx")),
+)
 
 
-@test(10, slow=True)
-def pentium2():
-    i386("pentium2", "fpu vme sep cmov fxsr mmx pae", "sse lm nx")
+def add(name, slow, *boots):
+    def function():
+        for boot in boots:
+            linux(*boot)
+    function.__name__ = name
+    test(10 * len(boots), slow)(function)
 
 
-@test(10, slow=True)
-def qemu32():
-    i386("qemu32", "sse2 pni pae", "lm nx vme syscall")
-
-
-@test(10, slow=True)
-def kvm32():
-    i386("kvm32", "sse2 pni clflush vme", "lm nx", "Common 32-bit KVM processor")
-
-
-@test(10, slow=True)
-def athlon():
-    i386("athlon", "sse2 mmxext", "lm pni clflush")
-
-
-@test(10, slow=True)
-def coreduo():
-    i386("coreduo", "sse2 pni nx", "lm ssse3", "Genuine Intel(R) CPU")
-
-
-@test(10, slow=True)
-def n270():
-    i386("n270", "ssse3 movbe", "lm sse4_1", "Atom")
-
-
-@test(20, slow=True)
-def core2duo():
-    """Both kernels: the first of Intel's line here with long mode."""
-    i386("core2duo", "ssse3 lm nx", "sse4_1 popcnt", "Core(TM)2 Duo")
-    amd64("core2duo", "ssse3 lm nx cx16", "sse4_1 popcnt", "Core(TM)2 Duo")
-
-
-@test(10, slow=True)
-def qemu64():
-    amd64("qemu64", "sse2 pni cx16 lahf_lm", "ssse3 avx svm")
-
-
-@test(10, slow=True)
-def kvm64():
-    amd64("kvm64", "sse2 pni cx16", "ssse3 lahf_lm", "Common KVM processor")
-
-
-@test(10, slow=True)
-def phenom():
-    amd64("phenom", "popcnt abm", "ssse3", "Phenom")
-
-
-@test(10, slow=True)
-def nehalem():
-    amd64("Nehalem", "sse4_2 popcnt", "aes avx xsave", "Core i7 9xx")
-
-
-@test(10, slow=True)
-def haswell():
-    amd64("Haswell", "avx2 fma bmi2 pcid smep", "smap adx avx512f", "Haswell")
-
-
-@test(10, slow=True)
-def skylake_server():
-    amd64("Skylake-Server", "smap adx clwb", "umip sha_ni", "Skylake")
-
-
-@test(10, slow=True)
-def opteron():
-    amd64("Opteron_G5", "fma f16c", "avx2", "Opteron 63xx")
-
-
-@test(10, slow=True)
-def epyc():
-    amd64("EPYC", "avx2 sha_ni smap fsgsbase", "pcid avx512f", "AMD EPYC Processor")
-
-
-@test(10, slow=True)
-def dhyana():
-    amd64("Dhyana", "avx2 smap", "sha_ni aes", "Hygon")
-
-
-@test(10, slow=True)
-def levels():
-    """x86-64-v1 to v4."""
-    amd64("x86-64-v1", "sse2 lm", "pni ssse3 cx16 lahf_lm")
-    amd64("x86-64-v2", "sse4_2 cx16 popcnt lahf_lm", "xsave avx movbe")
-    amd64("x86-64-v3", "avx2 fma bmi1 bmi2 movbe abm", "avx512f aes")
-    amd64("x86-64-v4", "avx512f avx512bw avx512vl", "aes avx512vbmi")
-
-
-@test(20, slow=True)
-def the_hosts():
-    amd64("max", "avx2 lm", "vmx")
-    amd64("host", "lm", "vmx")
+for row in BOOTS:
+    add(*row)
 
 
 def before_the_p6(model):

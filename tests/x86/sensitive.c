@@ -100,40 +100,44 @@ static void check_answer(const struct sensitive_instruction *insn, uint64_t valu
         fails(insn, LONG_FINE, value);
 }
 
-/* What an engine says it makes of an instruction. */
-static enum sensitive_way way_of(const struct sensitive_instruction *insn, unsigned engine)
+/* Every instruction under every engine, with what the engine says it makes of it. */
+static void each(void (*check)(struct long_bench *l, const struct sensitive_instruction *insn,
+                               enum sensitive_way way))
 {
-    return insn->ways[engine];
-}
-
-/* A guest without UMIP and TSD: what is not privileged runs. */
-static void the_guests_own(void **state)
-{
-    (void)state;
     for (unsigned e = 0; e < ARRAY_LEN(engines); e++) {
         struct long_bench l;
         long_new(&l, "max,+monitor,vendor=GenuineIntel", engines[e]);
-        for (unsigned i = 0; i < sensitive_count; i++) {
-            const struct sensitive_instruction *insn = &sensitive_instructions[i];
-            bool faults = insn->privilege == PRIVILEGE_LEVEL0 ||
-                          insn->privilege == PRIVILEGE_IOPL || insn->privilege == PRIVILEGE_PCE ||
-                          !strcmp(insn->name, "INT n");
-            int vector = run(&l, insn, 3, 0);
-            int expected = way_of(insn, e) == WAY_ABSENT ? VEC_UD
-                           : !faults                     ? LONG_FINE
-                           : is_undefined(insn->name)    ? VEC_UD
-                                                         : VEC_GP;
-            if (vector != expected)
-                fails(insn, vector, l.b->cpu->gpr[RAX]);
-            if (vector == LONG_FINE)
-                check_answer(insn, l.b->cpu->gpr[RAX]);
-        }
+        for (unsigned i = 0; i < sensitive_count; i++)
+            check(&l, &sensitive_instructions[i], sensitive_instructions[i].ways[e]);
         long_free(&l);
     }
 }
 
-/* What the operands of some must be at level 0, where they do what they do. RDX is what SYSEXIT
- * goes to, RCX SYSRET: a HLT, which is then in level 3. */
+/* A guest without UMIP and TSD: what is not privileged runs. */
+static void check_level_3(struct long_bench *l, const struct sensitive_instruction *insn,
+                          enum sensitive_way way)
+{
+    bool faults = insn->privilege == PRIVILEGE_LEVEL0 || insn->privilege == PRIVILEGE_IOPL ||
+                  insn->privilege == PRIVILEGE_PCE || !strcmp(insn->name, "INT n");
+    int vector = run(l, insn, 3, 0);
+    int expected = way == WAY_ABSENT          ? VEC_UD
+                   : !faults                  ? LONG_FINE
+                   : is_undefined(insn->name) ? VEC_UD
+                                              : VEC_GP;
+    if (vector != expected)
+        fails(insn, vector, l->b->cpu->gpr[RAX]);
+    if (vector == LONG_FINE)
+        check_answer(insn, l->b->cpu->gpr[RAX]);
+}
+
+static void the_guests_own(void **state)
+{
+    (void)state;
+    each(check_level_3);
+}
+
+/* What the operands of some must be at level 0, where they do what they do. SYSRET goes to RCX,
+ * SYSEXIT to RDX: a HLT, which is then in level 3. */
 static void prepare_level_0(struct long_bench *l, const char *name)
 {
     struct vcpu *cpu = l->b->cpu;
@@ -144,59 +148,56 @@ static void prepare_level_0(struct long_bench *l, const char *name)
     cpu->gpr[RCX] = cpu->gpr[RDX] = LONG_RETURN;
 }
 
-/* The kernel of a guest: all of it works, on what is the guest's. */
+/* A guest's kernel: all that levels guard works, on what is the guest's. */
+static void check_level_0(struct long_bench *l, const struct sensitive_instruction *insn,
+                          enum sensitive_way way)
+{
+    struct vcpu *cpu = l->b->cpu;
+    int expected = LONG_FINE;
+    if (way == WAY_ANSWERED)
+        return; /* of no level */
+    if (way == WAY_ABSENT || !strcmp(insn->name, "RSM"))
+        expected = VEC_UD;
+    else if (!strcmp(insn->name, "LTR") || !strcmp(insn->name, "SYSRET") ||
+             !strcmp(insn->name, "SYSEXIT"))
+        expected = VEC_GP; /* a null selector; HLT at level 3 */
+    enter(l, 0, 0);
+    prepare_level_0(l, insn->name);
+    int vector = long_run(l, (const uint8_t *)insn->code, insn->length);
+    if (vector != expected)
+        fails(insn, vector, cpu->gpr[RAX]);
+    for (unsigned i = 0; i < ARRAY_LEN(answers_at_0); i++)
+        if (!strcmp(answers_at_0[i].name, insn->name) &&
+            (uint32_t)cpu->gpr[RAX] != answers_at_0[i].value)
+            fails(insn, vector, cpu->gpr[RAX]);
+}
+
 static void at_level_0(void **state)
 {
     (void)state;
-    for (unsigned e = 0; e < ARRAY_LEN(engines); e++) {
-        struct long_bench l;
-        long_new(&l, "max,+monitor,vendor=GenuineIntel", engines[e]);
-        for (unsigned i = 0; i < sensitive_count; i++) {
-            const struct sensitive_instruction *insn = &sensitive_instructions[i];
-            struct vcpu *cpu = l.b->cpu;
-            if (way_of(insn, e) == WAY_ANSWERED)
-                continue; /* of no level */
-            int expected = LONG_FINE;
-            if (way_of(insn, e) == WAY_ABSENT || !strcmp(insn->name, "RSM"))
-                expected = VEC_UD;
-            else if (!strcmp(insn->name, "LTR") || !strcmp(insn->name, "SYSRET") ||
-                     !strcmp(insn->name, "SYSEXIT"))
-                expected = VEC_GP; /* a null selector; HLT at level 3 */
-            enter(&l, 0, 0);
-            prepare_level_0(&l, insn->name);
-            int vector = long_run(&l, (const uint8_t *)insn->code, insn->length);
-            if (vector != expected)
-                fails(insn, vector, cpu->gpr[RAX]);
-            for (unsigned a = 0; a < ARRAY_LEN(answers_at_0); a++)
-                if (!strcmp(answers_at_0[a].name, insn->name) &&
-                    (uint32_t)cpu->gpr[RAX] != answers_at_0[a].value)
-                    fails(insn, vector, cpu->gpr[RAX]);
-        }
-        long_free(&l);
-    }
+    each(check_level_0);
 }
 
 /* With UMIP and TSD, those fault too. */
+static void check_guarded(struct long_bench *l, const struct sensitive_instruction *insn,
+                          enum sensitive_way way)
+{
+    if ((insn->privilege != PRIVILEGE_UMIP && insn->privilege != PRIVILEGE_TSD) ||
+        way == WAY_ABSENT)
+        return;
+    int vector = run(l, insn, 3, CR4_UMIP | CR4_TSD);
+    if (vector != VEC_GP)
+        fails(insn, vector, l->b->cpu->gpr[RAX]);
+}
+
 static void guarded(void **state)
 {
+    unsigned count = 0;
     (void)state;
-    for (unsigned e = 0; e < ARRAY_LEN(engines); e++) {
-        struct long_bench l;
-        long_new(&l, "max", engines[e]);
-        unsigned count = 0;
-        for (unsigned i = 0; i < sensitive_count; i++) {
-            const struct sensitive_instruction *insn = &sensitive_instructions[i];
-            if ((insn->privilege != PRIVILEGE_UMIP && insn->privilege != PRIVILEGE_TSD) ||
-                way_of(insn, e) == WAY_ABSENT)
-                continue;
-            int vector = run(&l, insn, 3, CR4_UMIP | CR4_TSD);
-            if (vector != VEC_GP)
-                fails(insn, vector, l.b->cpu->gpr[RAX]);
-            count++;
-        }
-        assert_int_equal(count, 7);
-        long_free(&l);
-    }
+    each(check_guarded);
+    for (unsigned i = 0; i < sensitive_count; i++)
+        count += sensitive_instructions[i].privilege == PRIVILEGE_UMIP;
+    assert_int_equal(count, 5);
 }
 
 static void on_this_host(void **state)
