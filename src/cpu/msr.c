@@ -207,7 +207,8 @@ static bool apic_write(struct vcpu *cpu, uint32_t msr, uint64_t value)
  * without asking CPUID: zero, and writes are ignored. */
 static bool amd_nothing(const struct vcpu *cpu, uint32_t msr)
 {
-    if (strcmp(cpu->model->vendor, "AuthenticAMD") != 0)
+    const char *vendor = cpu->model->vendor;
+    if (strcmp(vendor, "AuthenticAMD") != 0 && strcmp(vendor, "HygonGenuine") != 0)
         return false;
     switch (msr) {
     case 0xc0010010: /* SYSCFG */

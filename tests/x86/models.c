@@ -482,6 +482,22 @@ static void registers(void **state)
     }
 }
 
+/* Those that system software of AMD's processors, and Hygon's, reads without asking CPUID. */
+static void makers_registers(void **state)
+{
+    static const struct {
+        const char *model;
+        bool there;
+    } models[] = {{"EPYC", true}, {"Dhyana", true}, {"Nehalem", false}};
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(models); i++) {
+        struct bench *b = bench_new(models[i].model);
+        uint64_t value;
+        assert_int_equal(cpu_read_msr(b->cpu, 0xc0010015, &value), models[i].there); /* HWCR */
+        bench_free(b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -492,6 +508,7 @@ int main(void)
         cmocka_unit_test(control_bits),
         cmocka_unit_test(page_tables),
         cmocka_unit_test(registers),
+        cmocka_unit_test(makers_registers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
