@@ -16,6 +16,7 @@ static void segment_reset(struct segment *seg, uint32_t access)
 static void reset_common(struct vcpu *cpu)
 {
     memset(cpu->gpr, 0, sizeof(cpu->gpr));
+    cpu->gpr[GPR_4G] = 1ull << 32;
     cpu->gpr[RDX] =
         cpu->model->stepping | (cpu->model->model & 15) << 4 | (cpu->model->family & 15) << 8;
     cpu->cc = 0;

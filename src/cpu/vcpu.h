@@ -23,7 +23,8 @@ enum gpr { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R
 enum {
     GPR_ZERO = 16, /* always 0: "no index", "no base" */
     GPR_RIP = 17,  /* engine/interp: rip of the block that runs, base of rip-relative operands */
-    GPR_SLOTS = 18
+    GPR_4G = 18,   /* always 1 << 32: what a displacement of 32 bits may lack */
+    GPR_SLOTS = 19
 };
 
 enum segment_register {

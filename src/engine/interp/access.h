@@ -53,11 +53,16 @@ void op_store_slow(struct vcpu *cpu, const struct op *op, gva_t addr, uint64_t v
                    unsigned size);
 uint64_t op_rmw_slow(struct vcpu *cpu, const struct op *op, gva_t addr, unsigned size);
 
+/* The parts of the memory operand's address, before they are cut to the address size. */
+INLINE uint64_t op_sum(const struct vcpu *cpu, const struct op *op)
+{
+    return cpu->gpr[op->base] + (cpu->gpr[op->index] << op->shift) + (uint64_t)(int64_t)op->disp;
+}
+
 /* Linear address of the memory operand. */
 INLINE gva_t op_address(struct vcpu *cpu, const struct op *op, unsigned size, bool write)
 {
-    uint64_t ea =
-        cpu->gpr[op->base] + (cpu->gpr[op->index] << op->shift) + (uint64_t)(int64_t)op->disp;
+    uint64_t ea = op_sum(cpu, op);
     if (__builtin_expect(op->direct, 1))
         return ea;
     return op_address_slow(cpu, op, ea, size, write);

@@ -129,8 +129,9 @@ static void fill_memory(const struct decoded *d, struct op *op)
         op->shift = operand->mem.scale ? (uint8_t)__builtin_ctz(operand->mem.scale) : 0;
         if (operand->mem.disp.has_displacement)
             op->disp = (int32_t)operand->mem.disp.value;
-        if (op->base == GPR_RIP)
-            op->disp += op->offset + op->length;
+        if (op->base == GPR_RIP &&
+            __builtin_add_overflow(op->disp, op->offset + op->length, &op->disp))
+            op->index = GPR_4G;
         op->seg = decode_segment(operand->mem.segment);
         break;
     }

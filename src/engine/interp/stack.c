@@ -25,15 +25,17 @@
         reg_set(cpu, op->rm, op_pop(cpu, op, size), size);                                       \
         return op + 1;                                                                           \
     }                                                                                            \
-    /* The address is made with the stack pointer as it is after the pop (the decoder has added  \
-     * the size), and a fault leaves it as it was. */                                            \
+    /* The address is made with the stack pointer as it is after the pop, and a fault leaves it  \
+     * as it was. */                                                                             \
     static const struct op *pop_m_##size(struct vcpu *cpu, const struct op *op)                  \
     {                                                                                            \
         uint64_t before = cpu->gpr[RSP];                                                         \
         uint64_t value = op_pop(cpu, op, size);                                                  \
         uint64_t after = cpu->gpr[RSP];                                                          \
+        uint64_t ea = op_sum(cpu, op);                                                           \
         cpu->gpr[RSP] = before;                                                                  \
-        op_store(cpu, op, value, size);                                                          \
+        gva_t addr = op->direct ? ea : op_address_slow(cpu, op, ea, size, true);                 \
+        op_store_at(cpu, op, addr, value, size);                                                 \
         cpu->gpr[RSP] = after;                                                                   \
         return op + 1;                                                                           \
     }                                                                                            \
@@ -166,8 +168,6 @@ bool decode_stack(const struct decoded *d, struct op *op, bool *ends)
             if (ZydisRegisterGetClass(a->reg.value) == ZYDIS_REGCLASS_SEGMENT)
                 return false;
             op->rm = (uint8_t)decode_gpr(a);
-        } else if (op->base == RSP) {
-            op->disp += op->size;
         }
         op->fn = pops[memory][three(op->size)];
         return true;

@@ -18,6 +18,9 @@ const char *const regressions[] = {
     "64 664d9d rip=10040cbd",
     "64 664c9c rip=10041fae",
     "64 66f226f2490fa8 rip=100410ce",
+    /* Displacements to which something is added. */
+    "64 488d05f8ffff7f",
+    "64 8f8404fcffff7f rax=ffffffff80000104 rsp=10100800 10100800=0123456789abcdef",
     /* Lines of caches have addresses that can fault. */
     "32 0faeb81e7f011d rax=f30e80d5 rip=10041f2e",
     "32 650fae3cff rip=10041ffb",
