@@ -125,11 +125,14 @@ void segment_enter_code(struct vcpu *cpu, uint16_t selector, unsigned cpl, struc
     cpu_update_mode(cpu);
 }
 
-void descriptor_check_rip(struct vcpu *cpu, const struct descriptor *d, uint64_t rip)
+uint64_t descriptor_check_rip(struct vcpu *cpu, const struct descriptor *d, uint64_t rip)
 {
-    bool ok = cpu_long_mode(cpu) && d->access & SEG_L ? address_canonical(rip) : rip <= d->limit;
-    if (!ok)
+    bool wide = cpu_long_mode(cpu) && d->access & SEG_L;
+    if (!wide)
+        rip = (uint32_t)rip;
+    if (wide ? !address_canonical(rip) : rip > d->limit)
         cpu_raise_gp(cpu, 0);
+    return rip;
 }
 
 void segment_drop_inner(struct vcpu *cpu)
@@ -208,6 +211,19 @@ uint64_t stack_pop(struct stack *stack, unsigned size)
     uint64_t value = tlb_load(stack->cpu, stack_address(stack, size), size, stack->mmu);
     stack->sp = (stack->sp & ~stack->mask) | ((stack->sp + size) & stack->mask);
     return value;
+}
+
+void stack_push_selector(struct stack *stack, uint16_t selector, unsigned size)
+{
+    stack->sp = (stack->sp & ~stack->mask) | ((stack->sp - size) & stack->mask);
+    tlb_store(stack->cpu, stack_address(stack, 2), selector, 2, stack->mmu);
+}
+
+uint16_t stack_pop_selector(struct stack *stack, unsigned size)
+{
+    uint64_t value = tlb_load(stack->cpu, stack_address(stack, 2), 2, stack->mmu);
+    stack->sp = (stack->sp & ~stack->mask) | ((stack->sp + size) & stack->mask);
+    return (uint16_t)value;
 }
 
 void stack_commit(const struct stack *stack)

@@ -110,8 +110,8 @@ void segment_set_null(struct vcpu *cpu, enum segment_register seg, uint16_t sele
 /* CS (with RPL = cpl) and CPL, rip; cpu_update_mode. d NULL: real and V86 mode. */
 void segment_enter_code(struct vcpu *cpu, uint16_t selector, unsigned cpl, struct descriptor *d,
                         uint64_t rip);
-/* Is rip a place the code segment d allows? #GP(ext) if not. */
-void descriptor_check_rip(struct vcpu *cpu, const struct descriptor *d, uint64_t rip);
+/* rip as the code segment d has it: 32 bits but in 64-bit code. #GP(0) if it is no place in d. */
+uint64_t descriptor_check_rip(struct vcpu *cpu, const struct descriptor *d, uint64_t rip);
 /* Data segments that the new CPL may not see become null (outer returns). */
 void segment_drop_inner(struct vcpu *cpu);
 /* ES, DS, FS, GS or SS as virtual-8086 mode has them. */
@@ -135,6 +135,9 @@ struct stack stack_inner(struct vcpu *cpu, const struct segment *ss, uint64_t sp
                          bool wide);
 void stack_push(struct stack *stack, uint64_t value, unsigned size);
 uint64_t stack_pop(struct stack *stack, unsigned size);
+/* A selector in a slot of `size` bytes: only its two bytes are touched. */
+void stack_push_selector(struct stack *stack, uint16_t selector, unsigned size);
+uint16_t stack_pop_selector(struct stack *stack, unsigned size);
 void stack_commit(const struct stack *stack);
 /* RSP becomes sp, as wide as SS and the code segment have it. */
 void stack_set_pointer(struct vcpu *cpu, uint64_t sp);

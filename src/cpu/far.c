@@ -133,7 +133,7 @@ void cpu_far_jump(struct vcpu *cpu, uint16_t selector, uint64_t offset, unsigned
     descriptor_fetch(cpu, selector, VEC_GP, &d);
     if (access_code(d.access)) {
         check_direct_code(cpu, &d);
-        descriptor_check_rip(cpu, &d, offset);
+        offset = descriptor_check_rip(cpu, &d, offset);
         segment_enter_code(cpu, selector, cpu->cpl, &d, offset);
         return;
     }
@@ -148,8 +148,22 @@ void cpu_far_jump(struct vcpu *cpu, uint16_t selector, uint64_t offset, unsigned
     check_gate(cpu, &d);
     struct descriptor code;
     offset = gate_target(cpu, &d, false, &code);
-    descriptor_check_rip(cpu, &code, offset);
+    offset = descriptor_check_rip(cpu, &code, offset);
     segment_enter_code(cpu, code.selector, cpu->cpl, &code, offset);
+}
+
+/* The stack of a call at the same level between 64-bit and compatibility mode: processors take it
+ * for what it is in the mode they go to. */
+static struct stack stack_towards(struct vcpu *cpu, const struct descriptor *code)
+{
+    struct stack stack = stack_current(cpu);
+    if (!cpu_long_mode(cpu))
+        return stack;
+    if (code->access & SEG_L)
+        stack.mask = UINT64_MAX;
+    else if (cpu_code64(cpu))
+        stack.mask = stack.ss.access & SEG_DB ? 0xffffffff : 0xffff;
+    return stack;
 }
 
 static void push_return(struct vcpu *cpu, struct stack *stack, unsigned size, uint64_t next_rip)
@@ -191,7 +205,7 @@ static void call_inner(struct vcpu *cpu, const struct descriptor *gate, struct d
     if (!wide)
         copy_parameters(cpu, &stack, gate->raw >> 32 & 31, size);
     push_return(cpu, &stack, size, next_rip);
-    descriptor_check_rip(cpu, code, offset);
+    offset = descriptor_check_rip(cpu, code, offset);
     if (wide) {
         descriptor_set_type(cpu, code, TYPE_ACCESSED);
         segment_set_null(cpu, SEG_SS, (uint16_t)level);
@@ -217,7 +231,7 @@ static void call_gate(struct vcpu *cpu, struct descriptor *gate, uint64_t next_r
     if (cpu_long_mode(cpu))
         stack.mask = UINT64_MAX; /* from compatibility mode too: the target is 64-bit */
     push_return(cpu, &stack, size, next_rip);
-    descriptor_check_rip(cpu, &code, offset);
+    offset = descriptor_check_rip(cpu, &code, offset);
     descriptor_set_type(cpu, &code, TYPE_ACCESSED);
     stack_commit(&stack);
     segment_enter_code(cpu, code.selector, cpu->cpl, &code, offset);
@@ -242,9 +256,9 @@ void cpu_far_call(struct vcpu *cpu, uint16_t selector, uint64_t offset, unsigned
     descriptor_fetch(cpu, selector, VEC_GP, &d);
     if (access_code(d.access)) {
         check_direct_code(cpu, &d);
-        struct stack stack = stack_current(cpu);
+        struct stack stack = stack_towards(cpu, &d);
         push_return(cpu, &stack, opsize, next_rip);
-        descriptor_check_rip(cpu, &d, offset);
+        offset = descriptor_check_rip(cpu, &d, offset);
         descriptor_set_type(cpu, &d, TYPE_ACCESSED);
         stack_commit(&stack);
         segment_enter_code(cpu, selector, cpu->cpl, &d, offset);
@@ -264,7 +278,7 @@ static void return_real(struct vcpu *cpu, unsigned opsize, uint16_t pop_bytes)
 {
     struct stack stack = stack_current(cpu);
     uint64_t rip = stack_pop(&stack, opsize);
-    uint16_t selector = (uint16_t)stack_pop(&stack, opsize);
+    uint16_t selector = stack_pop_selector(&stack, opsize);
     if (rip > cpu->seg[SEG_CS].limit)
         cpu_raise_gp(cpu, 0);
     stack.sp += pop_bytes;
@@ -330,20 +344,23 @@ void cpu_far_return(struct vcpu *cpu, unsigned opsize, uint16_t pop_bytes)
     }
     struct stack stack = stack_current(cpu);
     uint64_t rip = stack_pop(&stack, opsize);
-    uint16_t selector = (uint16_t)stack_pop(&stack, opsize);
+    uint16_t selector = stack_pop_selector(&stack, opsize);
     struct descriptor code, ss;
     return_check_code(cpu, selector, &code);
-    stack.sp = (stack.sp & ~stack.mask) | ((stack.sp + pop_bytes) & stack.mask);
     if ((selector & 3u) == cpu->cpl) {
-        descriptor_check_rip(cpu, &code, rip);
+        if (cpu_long_mode(cpu) && code.access & SEG_L)
+            stack.mask = UINT64_MAX; /* as stack_towards */
+        stack.sp = (stack.sp & ~stack.mask) | ((stack.sp + pop_bytes) & stack.mask);
+        rip = descriptor_check_rip(cpu, &code, rip);
         descriptor_set_type(cpu, &code, TYPE_ACCESSED);
         stack_commit(&stack);
         segment_enter_code(cpu, selector, cpu->cpl, &code, rip);
         return;
     }
+    stack.sp = (stack.sp & ~stack.mask) | ((stack.sp + pop_bytes) & stack.mask);
     uint64_t sp = stack_pop(&stack, opsize);
-    uint16_t ss_selector = (uint16_t)stack_pop(&stack, opsize);
+    uint16_t ss_selector = stack_pop_selector(&stack, opsize);
     bool usable = return_check_stack(cpu, ss_selector, &code, &ss);
-    descriptor_check_rip(cpu, &code, rip);
+    rip = descriptor_check_rip(cpu, &code, rip);
     return_enter(cpu, &code, ss_selector, usable ? &ss : NULL, rip, sp + pop_bytes);
 }

@@ -34,7 +34,7 @@ static void iret_real(struct vcpu *cpu, unsigned opsize)
 {
     struct stack stack = stack_current(cpu);
     uint64_t rip = stack_pop(&stack, opsize);
-    uint16_t selector = (uint16_t)stack_pop(&stack, opsize);
+    uint16_t selector = stack_pop_selector(&stack, opsize);
     uint64_t flags = stack_pop(&stack, opsize);
     if (rip > cpu->seg[SEG_CS].limit)
         cpu_raise_gp(cpu, 0);
@@ -53,7 +53,7 @@ static void iret_v86(struct vcpu *cpu, unsigned opsize)
         cpu_raise_gp(cpu, 0);
     struct stack stack = stack_current(cpu);
     uint64_t rip = stack_pop(&stack, opsize);
-    uint16_t selector = (uint16_t)stack_pop(&stack, opsize);
+    uint16_t selector = stack_pop_selector(&stack, opsize);
     uint64_t flags = stack_pop(&stack, opsize);
     uint64_t mask = FLAGS_USER;
     if (iopl3) {
@@ -98,7 +98,7 @@ static void iret_to_v86(struct vcpu *cpu, struct stack *stack, uint64_t rip, uin
     uint16_t selectors[ARRAY_LEN(order)];
     uint64_t sp = stack_pop(stack, 4);
     for (unsigned i = 0; i < ARRAY_LEN(order); i++)
-        selectors[i] = (uint16_t)stack_pop(stack, 4);
+        selectors[i] = stack_pop_selector(stack, 4);
     if (rip > 0xffff)
         cpu_raise_gp(cpu, 0);
     for (unsigned i = 0; i < ARRAY_LEN(order); i++)
@@ -115,7 +115,7 @@ static void iret_protected(struct vcpu *cpu, unsigned opsize)
 {
     struct stack stack = stack_current(cpu);
     uint64_t rip = stack_pop(&stack, opsize);
-    uint16_t selector = (uint16_t)stack_pop(&stack, opsize);
+    uint16_t selector = stack_pop_selector(&stack, opsize);
     uint64_t flags = stack_pop(&stack, opsize);
     if (flags & FLAG_VM && opsize == 4 && cpu->cpl == 0 && !cpu_long_mode(cpu)) {
         iret_to_v86(cpu, &stack, rip, selector, flags);
@@ -125,7 +125,7 @@ static void iret_protected(struct vcpu *cpu, unsigned opsize)
     return_check_code(cpu, selector, &code);
     uint64_t mask = flags_mask(cpu, opsize);
     if ((selector & 3u) == cpu->cpl && !cpu_code64(cpu)) {
-        descriptor_check_rip(cpu, &code, rip);
+        rip = descriptor_check_rip(cpu, &code, rip);
         descriptor_set_type(cpu, &code, TYPE_ACCESSED);
         stack_commit(&stack);
         set_flags(cpu, flags, mask);
@@ -133,9 +133,9 @@ static void iret_protected(struct vcpu *cpu, unsigned opsize)
         return;
     }
     uint64_t sp = stack_pop(&stack, opsize);
-    uint16_t ss_selector = (uint16_t)stack_pop(&stack, opsize);
+    uint16_t ss_selector = stack_pop_selector(&stack, opsize);
     bool usable = return_check_stack(cpu, ss_selector, &code, &ss);
-    descriptor_check_rip(cpu, &code, rip);
+    rip = descriptor_check_rip(cpu, &code, rip);
     return_enter(cpu, &code, ss_selector, usable ? &ss : NULL, rip, sp);
     set_flags(cpu, flags, mask);
 }

@@ -27,11 +27,18 @@ static void check_canonical(struct vcpu *cpu, gva_t addr)
         cpu_raise_gp(cpu, 0);
 }
 
-/* #AC: SDM 3A 6.15, for operands of 2, 4 and 8 bytes. */
+/* #AC: SDM 3A 6.15. */
+void tlb_check_alignment(struct vcpu *cpu, gva_t addr, unsigned alignment, unsigned mmu)
+{
+    if (mmu == MMU_USER_ALIGN && addr & (alignment - 1))
+        cpu_raise(cpu, VEC_AC, 0);
+}
+
+/* Of operands of 2, 4 and 8 bytes, before the page is looked at. */
 static void check_alignment(struct vcpu *cpu, gva_t addr, unsigned size, unsigned mmu)
 {
-    if (mmu == MMU_USER_ALIGN && addr & (size - 1) && (size & (size - 1)) == 0 && size <= 8)
-        cpu_raise(cpu, VEC_AC, 0);
+    if ((size & (size - 1)) == 0 && size <= 8)
+        tlb_check_alignment(cpu, addr, size, mmu);
 }
 
 /* Gives the fast path what it may do without us. */
@@ -250,6 +257,7 @@ void tlb_read(struct vcpu *cpu, gva_t addr, void *to, unsigned length, unsigned 
 
 void tlb_check_write(struct vcpu *cpu, gva_t addr, unsigned length, unsigned mmu)
 {
+    check_alignment(cpu, addr, length, mmu);
     while (length) {
         unsigned n = in_page(addr, length);
         lookup(cpu, addr, ACCESS_WRITE, mmu);

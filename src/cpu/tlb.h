@@ -25,6 +25,10 @@ uint8_t *tlb_host(struct vcpu *cpu, gva_t addr, enum access_type type, unsigned 
 void tlb_read(struct vcpu *cpu, gva_t addr, void *to, unsigned length, unsigned mmu);
 void tlb_write(struct vcpu *cpu, gva_t addr, const void *from, unsigned length, unsigned mmu);
 
+/* Raises #AC if alignment is checked and addr is not a multiple of alignment (a power of two): for
+ * operands of several parts. Loads and stores of 2, 4 and 8 bytes check themselves. */
+void tlb_check_alignment(struct vcpu *cpu, gva_t addr, unsigned alignment, unsigned mmu);
+
 /* Raises #PF now if a write of [addr, addr+length) would. */
 void tlb_check_write(struct vcpu *cpu, gva_t addr, unsigned length, unsigned mmu);
 

@@ -65,18 +65,20 @@ static const struct op *jcxz(struct vcpu *cpu, const struct op *op)
 /* extra8: 0 LOOP, 1 LOOPE, 2 LOOPNE. */
 static const struct op *loop(struct vcpu *cpu, const struct op *op)
 {
-    reg_set(cpu, RCX, cpu->gpr[RCX] - 1, op->address_size);
     bool zf = cpu->cc >> 14 & 1;
-    bool go = counter(cpu, op) != 0 && (op->extra8 == 0 || zf == (op->extra8 == 1));
+    bool go = counter(cpu, op) != 1 && (op->extra8 == 0 || zf == (op->extra8 == 1));
+    if (go) /* a fault leaves the counter as it was */
+        go_check(cpu, op, cut(op, cpu->gpr[GPR_RIP] + op->imm), cpu->gpr[RSP]);
+    reg_set(cpu, RCX, cpu->gpr[RCX] - 1, op->address_size);
     return go ? taken(cpu, op) : not_taken(cpu, op);
 }
 
 #define NEAR_SIZE(size)                                                                          \
     static const struct op *call_##size(struct vcpu *cpu, const struct op *op)                   \
     {                                                                                            \
-        if (size != 8)                                                                           \
-            go_check(cpu, op, cut(op, cpu->gpr[GPR_RIP] + op->imm), cpu->gpr[RSP]);              \
+        uint64_t rsp = cpu->gpr[RSP];                                                            \
         op_push(cpu, op, op_next_rip(cpu, op), size);                                            \
+        go_check(cpu, op, cut(op, cpu->gpr[GPR_RIP] + op->imm), rsp);                            \
         return taken(cpu, op);                                                                   \
     }                                                                                            \
     static const struct op *call_r_##size(struct vcpu *cpu, const struct op *op)                 \

@@ -261,10 +261,11 @@ static enum step decode_one(struct builder *b, const uint8_t *bytes, unsigned av
         bool too_long =
             status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG || status == ZYDIS_STATUS_NO_MORE_DATA;
         op->fn = too_long ? op_too_long : op_undefined;
-        op->length = 1;
+        /* With a LOCK that may not be there all of it is read. */
+        op->length = status == ZYDIS_STATUS_ILLEGAL_LOCK ? b->insn.length : 1;
         *ends = true;
         b->count++;
-        b->bad = available - 1;
+        b->bad = available - op->length;
         return STEP_BAD;
     }
     correct_operands(b);

@@ -79,6 +79,7 @@ static const struct op *pusha(struct vcpu *cpu, const struct op *op)
     uint64_t sp = before - 8 * size;
     uint64_t masked = width == 2 ? (uint16_t)sp : (uint32_t)sp;
     gva_t addr = cpu_linear(cpu, SEG_SS, masked, 8 * size, true);
+    tlb_check_alignment(cpu, addr, size, cpu->mmu);
     tlb_write(cpu, addr, bytes, 8 * size, cpu->mmu);
     reg_set(cpu, RSP, sp, width);
     return op + 1;
@@ -91,6 +92,7 @@ static const struct op *popa(struct vcpu *cpu, const struct op *op)
     uint8_t bytes[32];
     uint64_t masked = width == 2 ? (uint16_t)cpu->gpr[RSP] : (uint32_t)cpu->gpr[RSP];
     gva_t addr = cpu_linear(cpu, SEG_SS, masked, 8 * size, false);
+    tlb_check_alignment(cpu, addr, size, cpu->mmu);
     tlb_read(cpu, addr, bytes, 8 * size, cpu->mmu);
     for (unsigned i = 0; i < 8; i++)
         if (7 - i != RSP)

@@ -116,6 +116,9 @@ static uint64_t bulk(struct vcpu *cpu, const struct op *op, uint64_t count, bool
 {
     if (cpu->rflags & FLAG_DF)
         return 0;
+    /* Faults of the source come first, and element by element. */
+    if (move && !host_at(cpu, source(cpu, op), ACCESS_READ))
+        return 0;
     gva_t to = destination(cpu, op, true);
     uint64_t n = min_u64(count, run_length(cpu, op, SEG_ES, RDI, to));
     uint8_t *host_to = host_at(cpu, to, ACCESS_WRITE);

@@ -391,6 +391,8 @@ static bool decode_simple(const struct decoded *d, struct op *op, bool *ends)
         op->size = (uint8_t)system_size(d);
         bool gs = s->mnemonic == ZYDIS_MNEMONIC_RDGSBASE || s->mnemonic == ZYDIS_MNEMONIC_WRGSBASE;
         op->extra8 = gs ? SEG_GS : SEG_FS;
+        if (op->fn == op_read_base || op->fn == op_write_base)
+            op->size = d->insn->raw.rex.W ? 8 : 4; /* 66h is ignored */
         return true;
     }
     return false;

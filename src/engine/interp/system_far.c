@@ -24,11 +24,9 @@ static const struct op *op_call_direct(struct vcpu *cpu, const struct op *op)
 /* The far pointer in memory: offset of op->size bytes, selector. */
 static uint16_t load_pointer(struct vcpu *cpu, const struct op *op, uint64_t *offset)
 {
-    uint8_t bytes[10];
     gva_t addr = op_linear(cpu, op, op->size + 2u, false);
-    tlb_read(cpu, addr, bytes, op->size + 2u, cpu->mmu);
-    *offset = load_le(bytes, op->size);
-    return load_le16(bytes + op->size);
+    *offset = tlb_load_slow(cpu, addr, op->size, cpu->mmu);
+    return (uint16_t)tlb_load(cpu, address_wrap(cpu, addr + op->size), 2, cpu->mmu);
 }
 
 static const struct op *op_jump_indirect(struct vcpu *cpu, const struct op *op)
@@ -142,8 +140,16 @@ static const struct op *op_store_memory(struct vcpu *cpu, const struct op *op)
 
 static const struct op *op_push_segment(struct vcpu *cpu, const struct op *op)
 {
+    uint16_t selector = cpu->seg[op->extra8].selector;
     op_sync(cpu, op);
-    cpu_push(cpu, cpu->seg[op->extra8].selector, op->size);
+    if (op->size != 4) {
+        cpu_push(cpu, selector, op->size);
+        return op + 1;
+    }
+    /* As Intel's do it: the upper half of the slot stays (SDM 2B, PUSH). */
+    struct stack stack = stack_current(cpu);
+    stack_push_selector(&stack, selector, op->size);
+    stack_commit(&stack);
     return op + 1;
 }
 
@@ -151,7 +157,7 @@ static const struct op *op_pop_segment(struct vcpu *cpu, const struct op *op)
 {
     op_sync(cpu, op);
     struct stack stack = stack_current(cpu);
-    uint16_t selector = (uint16_t)stack_pop(&stack, op->size);
+    uint16_t selector = stack_pop_selector(&stack, op->size);
     cpu_load_segment(cpu, (enum segment_register)op->extra8, selector);
     stack_commit(&stack);
     return after_load(cpu, op);

@@ -294,6 +294,8 @@ static bool is_raising(const ZydisDecodedInstruction *insn)
 static uint16_t alignment(const ZydisDecodedInstruction *insn, unsigned size)
 {
     if (insn->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX) {
+        if (insn->meta.exception_class == ZYDIS_EXCEPTION_CLASS_AVX11)
+            return VEC_UNALIGNED; /* SDM 2A 2.4.9 */
         if (insn->meta.exception_class != ZYDIS_EXCEPTION_CLASS_AVX1)
             return 0;
         return size == 32 ? VEC_ALIGN32 : size == 16 ? VEC_ALIGN16 : 0;

@@ -18,6 +18,7 @@ enum vector_flags {
     VEC_ALIGN32 = 1 << 4,
     VEC_ALIGN64 = 1 << 5,
     VEC_WHOLE = 1 << 6,     /* EVEX: all of the operand must be writable, whatever the mask */
+    VEC_UNALIGNED = 1 << 7, /* no #AC, whatever EFLAGS.AC says */
     VEC_COUNT_SHIFT = 8,    /* 8..14: EVEX: bits of the mask that count, less one */
     VEC_MMX_DEST_SHIFT = 8, /* 8..11: the MMX register written, 8: none */
 };
@@ -81,8 +82,17 @@ static inline gva_t vector_linear(struct vcpu *cpu, const struct op *op, unsigne
         if (__builtin_expect((ea + (1ull << 47)) >> 48 == 0, 1))
             return ea;
         vector_check_alignment(cpu, op, ea); /* comes before what #SS might be */
+    } else if (op->seg == SEG_SS && !cpu_code64(cpu)) {
+        uint64_t base = cpu->seg[SEG_SS].base;
+        vector_check_alignment(cpu, op, base + op_offset(cpu, op)); /* before its limit, too */
     }
     return op_linear(cpu, op, size, write);
+}
+
+/* For the slow way: what misses the fast one may have to be checked for alignment. */
+static inline unsigned vector_mmu(const struct vcpu *cpu, const struct op *op)
+{
+    return cpu->mmu == MMU_USER_ALIGN && op->extra16 & VEC_UNALIGNED ? MMU_USER : cpu->mmu;
 }
 
 /* The operand at addr: in the guest's memory where that can be, else copied to buffer. */
@@ -93,7 +103,7 @@ static inline void *vector_source(struct vcpu *cpu, const struct op *op, gva_t a
     if (__builtin_expect(tlb_hit(cpu, entry, addr, size, ACCESS_READ), 1))
         return (void *)(uintptr_t)(addr + entry->delta);
     op_sync(cpu, op);
-    tlb_read(cpu, addr, buffer, size, cpu->mmu);
+    tlb_read(cpu, addr, buffer, size, vector_mmu(cpu, op));
     return buffer;
 }
 
@@ -115,7 +125,7 @@ static inline void vector_store(struct vcpu *cpu, const struct op *op, gva_t add
         return;
     }
     op_sync(cpu, op);
-    tlb_write(cpu, addr, from, size, cpu->mmu);
+    tlb_write(cpu, addr, from, size, vector_mmu(cpu, op));
 }
 
 /* An MMX instruction has run: TOP 0, all registers in use. */

@@ -55,7 +55,7 @@ static void store_selected(struct vcpu *cpu, const struct op *op, uint64_t base,
             continue;
         gva_t addr = element_address(cpu, op, base + i * op->size, op->size, true);
         if (!vector_target(cpu, addr, op->size))
-            tlb_check_write(cpu, addr, op->size, cpu->mmu);
+            tlb_check_write(cpu, addr, op->size, vector_mmu(cpu, op));
     }
     for (unsigned i = 0; i < op->extra8; i++)
         if (select[i])
@@ -156,6 +156,7 @@ static bool decode_masked_move(const struct decoded *d, struct op *op, unsigned 
 {
     bool to_memory = d->operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY;
     op->size = (uint8_t)element;
+    op->extra16 |= VEC_UNALIGNED; /* SDM 2C, VMASKMOV */
     op->extra8 = (uint8_t)((d->insn->raw.vex.L ? 32 : 16) / element);
     op->rm = vector_register(&d->operands[1]);
     op->reg = vector_register(&d->operands[to_memory ? 2 : 0]);

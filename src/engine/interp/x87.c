@@ -177,10 +177,27 @@ static const struct op *do_arithmetic(struct vcpu *cpu, const struct op *op)
 static const uint8_t type_size[] = {
     [X87_F32] = 4, [X87_I32] = 4, [X87_F64] = 8, [X87_I16] = 2, [X87_I64] = 8, [X87_BCD] = 10};
 
+/* SDM 3A table 6-7: 80 bits are aligned to 8 bytes. */
+static void check_alignment80(struct vcpu *cpu, const struct op *op, gva_t addr)
+{
+    op_sync(cpu, op);
+    tlb_check_alignment(cpu, addr, 8, cpu->mmu);
+}
+
 static const void *fetch(struct vcpu *cpu, const struct op *op, unsigned size, void *buffer)
 {
     gva_t addr = vector_linear(cpu, op, size, false);
+    if (size == 10)
+        check_alignment80(cpu, op, addr);
     return vector_source(cpu, op, addr, size, buffer);
+}
+
+static void store(struct vcpu *cpu, const struct op *op, const void *value, unsigned size)
+{
+    gva_t addr = vector_linear(cpu, op, size, true);
+    if (size == 10)
+        check_alignment80(cpu, op, addr);
+    vector_store(cpu, op, addr, value, size);
 }
 
 static const struct op *do_arithmetic_memory(struct vcpu *cpu, const struct op *op)
@@ -424,7 +441,7 @@ static const struct op *do_store_memory(struct vcpu *cpu, const struct op *op)
     if (empty(fpu, 0)) {
         if (fpu->fcw & FPU_IE) {
             indefinite_of(type, value);
-            vector_store(cpu, op, vector_linear(cpu, op, size, true), value, size);
+            store(cpu, op, value, size);
         }
         record_memory(cpu, op);
         if (stack_fault(fpu, false))
@@ -434,7 +451,7 @@ static const struct op *do_store_memory(struct vcpu *cpu, const struct op *op)
     uint16_t status = x87_host_store(fpu, x87_st(fpu, 0), type, value, op->extra8 & FORM_TRUNCATE);
     bool stores = !(status & ~fpu->fcw & (FPU_IE | FPU_OE | FPU_UE));
     if (stores)
-        vector_store(cpu, op, vector_linear(cpu, op, size, true), value, size);
+        store(cpu, op, value, size);
     record_memory(cpu, op);
     merge(fpu, status, FPU_C1);
     if (stores)
@@ -448,8 +465,7 @@ static const struct op *do_store80(struct vcpu *cpu, const struct op *op)
     x87_begin(cpu, op);
     bool under = empty(fpu, 0);
     if (!under || fpu->fcw & FPU_IE)
-        vector_store(cpu, op, vector_linear(cpu, op, 10, true), under ? indefinite : x87_st(fpu, 0),
-                     10);
+        store(cpu, op, under ? indefinite : x87_st(fpu, 0), 10);
     record_memory(cpu, op);
     fpu->fsw &= (uint16_t)~FPU_C1;
     if (!under || stack_fault(fpu, false))

@@ -189,7 +189,9 @@ static const struct op *do_fnstenv(struct vcpu *cpu, const struct op *op)
     unsigned size = environment_size(op);
     begin_no_wait(cpu, op);
     put_environment(cpu, op, bytes);
-    tlb_write(cpu, op_linear(cpu, op, size, true), bytes, size, cpu->mmu);
+    gva_t addr = op_linear(cpu, op, size, true);
+    tlb_check_alignment(cpu, addr, size / 7, cpu->mmu);
+    tlb_write(cpu, addr, bytes, size, cpu->mmu);
     cpu->fpu.fcw |= FPU_EXCEPTIONS;
     fpu_summarise(&cpu->fpu);
     return op + 1;
@@ -201,7 +203,9 @@ static const struct op *do_fldenv(struct vcpu *cpu, const struct op *op)
     unsigned size = environment_size(op);
     uint16_t old = cpu->fpu.fsw;
     x87_begin(cpu, op);
-    tlb_read(cpu, op_linear(cpu, op, size, false), bytes, size, cpu->mmu);
+    gva_t addr = op_linear(cpu, op, size, false);
+    tlb_check_alignment(cpu, addr, size / 7, cpu->mmu);
+    tlb_read(cpu, addr, bytes, size, cpu->mmu);
     get_environment(cpu, op, bytes);
     x87_lower_ferr(cpu, old);
     return op + 1;
@@ -217,6 +221,7 @@ static const struct op *do_fnsave(struct vcpu *cpu, const struct op *op)
     for (unsigned i = 0; i < 8; i++)
         memcpy(bytes + size + i * 10, x87_st(&cpu->fpu, i), 10);
     gva_t addr = op_linear(cpu, op, size + FSAVE_REGISTERS, true);
+    tlb_check_alignment(cpu, addr, size / 7, cpu->mmu);
     tlb_write(cpu, addr, bytes, size + FSAVE_REGISTERS, cpu->mmu);
     fpu_init(&cpu->fpu);
     x87_lower_ferr(cpu, old);
@@ -230,6 +235,7 @@ static const struct op *do_frstor(struct vcpu *cpu, const struct op *op)
     uint16_t old = cpu->fpu.fsw;
     x87_begin(cpu, op);
     gva_t addr = op_linear(cpu, op, size + FSAVE_REGISTERS, false);
+    tlb_check_alignment(cpu, addr, size / 7, cpu->mmu);
     tlb_read(cpu, addr, bytes, size + FSAVE_REGISTERS, cpu->mmu);
     get_environment(cpu, op, bytes);
     for (unsigned i = 0; i < 8; i++)

@@ -4,8 +4,8 @@
  * mode, and by the interpreter; what comes out must agree.
  *
  * generate.c makes a case from a seed and a number, operands.c aims its memory operands at the
- * sandbox, native.c and guest.c run it, compare.c judges, text.c writes a case as a line that can
- * be replayed and reads it back, main.c is the program.
+ * sandbox, segments.c has the descriptors, native.c and guest.c run it, compare.c judges, text.c
+ * writes a case as a line that can be replayed and reads it back, main.c is the program.
  *
  * Both sides see the same linear addresses: two pages of code and after them nothing; three pages
  * of data, the last read-only, with nothing before and after. The rest of the sandbox's 2 MiB is
@@ -23,6 +23,8 @@
 #include "base/bytes.h"
 #include "cpu/vcpu.h"
 
+enum { USER_CS32 = 0x23, USER_DS = 0x2b, USER_CS64 = 0x33 }; /* Linux's selectors */
+
 enum {
     SANDBOX = 0x10000000,
     SANDBOX_SIZE = 0x200000,
@@ -31,7 +33,12 @@ enum {
     DATA = SANDBOX + 0x100000,
     DATA_WRITABLE = 0x2000,
     DATA_SIZE = 0x3000,
-    GS_BASE = DATA, /* in 64-bit code; in 32-bit code FS and GS are null */
+    FS_BASE = DATA + 0x800, /* in 64-bit code; otherwise they come with their selectors */
+    GS_BASE = DATA,
+    CODE_SEGMENT = CODE - 0x1000, /* of 64 KiB, all of it in the sandbox */
+    DATA_SEGMENT = DATA - 0x8000,
+    LOCAL_LIMIT = 13 * 8 - 1, /* of the local descriptor table */
+    STACK_TOP = 0x30000000,   /* bits 31-16 of the stack pointer with a 16-bit stack */
     PATCHES = 4,
     PATCH_SIZE = 64,
 };
@@ -54,10 +61,11 @@ struct unit_state {
 };
 
 struct input {
-    bool code64;
+    uint8_t bits; /* of the code segment: 16, 32, 64 */
     uint8_t length;
     uint8_t bytes[16];
-    uint32_t rip;
+    uint32_t rip;    /* linear: the code segment's base is added already */
+    uint16_t sel[6]; /* by enum segment_register */
     uint64_t gpr[16];
     uint64_t flags;
     struct unit_state unit;
@@ -69,7 +77,9 @@ struct input {
 struct outcome {
     int vector;
     uint32_t error;
-    uint64_t cr2, rip, flags;
+    uint64_t cr2, rip, flags; /* rip: the offset */
+    uint16_t sel[6];
+    uint64_t fs_base, gs_base;
     uint64_t gpr[16];
     struct unit_state unit;
 };
@@ -106,9 +116,40 @@ void print_excluded(FILE *out);
 bool aim_operands(struct rng *rng, struct input *input, struct insn *insn);
 bool operands_safe(const struct input *input, const struct insn *insn);
 
+/* segments.c */
+bool segments_install(void); /* the local table, natively; false when Linux will not */
+void segments_random(struct rng *rng, struct input *input);
+void segments_default(struct input *input);
+uint64_t segments_descriptor(unsigned selector); /* of both tables, 0 where nothing is */
+struct segment segments_load(uint16_t selector); /* unusable if null or not present */
+bool segment_is_code(const struct segment *s);
+unsigned segment_bits(const struct segment *s); /* of code */
+unsigned segments_code_room(const struct input *input);
+uint16_t choose_selector(struct rng *rng);
+uint16_t choose_code_selector(struct rng *rng);
+
+static inline bool code64(const struct input *input)
+{
+    return input->bits == 64;
+}
+
+/* The bits of the stack pointer that push and pop use. */
+static inline unsigned stack_bits(const struct input *input)
+{
+    if (code64(input))
+        return 64;
+    struct segment s = segments_load(input->sel[SEG_SS]);
+    return s.access & SEG_DB ? 32 : 16;
+}
+
+/* The instruction's offset in its code segment. */
+static inline uint32_t input_ip(const struct input *input)
+{
+    return input->rip - (uint32_t)segments_load(input->sel[SEG_CS]).base;
+}
+
 /* native.c: false, with the reason in *why, when this host cannot. */
 bool native_create(const char **why);
-bool native_has_32bit(void);
 uint8_t *native_data(void); /* DATA_SIZE bytes, writable */
 void native_run(const struct input *input, struct outcome *outcome);
 

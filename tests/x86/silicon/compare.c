@@ -118,6 +118,39 @@ static bool undefined_result(const struct input *input, const struct insn *insn,
     }
 }
 
+/* Bits of a general register that both sides must have alike: not those that differ by what the
+ * instruction is. The time, random numbers, the processor's number; of XCR0 what the guest has. */
+static uint64_t compared_bits(const struct insn *insn, unsigned reg)
+{
+    const uint64_t upper = 0xffffffff00000000;
+    switch (insn->insn.mnemonic) {
+    case ZYDIS_MNEMONIC_RDTSC:
+        return reg == RAX || reg == RDX ? upper : ~0ull;
+    case ZYDIS_MNEMONIC_RDTSCP:
+        return reg == RAX || reg == RDX || reg == RCX ? upper : ~0ull;
+    case ZYDIS_MNEMONIC_XGETBV:
+        return reg == RAX ? upper | 7 : ~0ull;
+    case ZYDIS_MNEMONIC_RDPID:
+    case ZYDIS_MNEMONIC_RDRAND:
+    case ZYDIS_MNEMONIC_RDSEED:
+        if (((unsigned)ZydisRegisterGetId(insn->operands[0].reg.value) & 15) != reg)
+            return ~0ull;
+        return insn->operands[0].size == 16 ? ~0xffffull
+               : insn->operands[0].size == 32 || insn->insn.mnemonic == ZYDIS_MNEMONIC_RDPID ? upper
+                                                                                             : 0;
+    default:
+        return ~0ull;
+    }
+}
+
+/* No random number was ready: the guest always has one. */
+static bool no_number(const struct insn *insn, const struct outcome *native)
+{
+    return (insn->insn.mnemonic == ZYDIS_MNEMONIC_RDRAND ||
+            insn->insn.mnemonic == ZYDIS_MNEMONIC_RDSEED) &&
+           native->vector == -1 && !(native->flags & FLAG_CF);
+}
+
 /* Accesses of many parts: how far one came before its fault is the processor's own. */
 static bool partial_access(const struct insn *insn)
 {
@@ -128,7 +161,12 @@ static bool partial_access(const struct insn *insn)
     default:
         break;
     }
+    if (insn->insn.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
+        return true;
     switch (insn->insn.mnemonic) {
+    case ZYDIS_MNEMONIC_IRET:
+    case ZYDIS_MNEMONIC_IRETD:
+    case ZYDIS_MNEMONIC_IRETQ:
     case ZYDIS_MNEMONIC_FNSAVE:
     case ZYDIS_MNEMONIC_FNSTENV:
     case ZYDIS_MNEMONIC_FXSAVE:
@@ -163,7 +201,8 @@ static bool partial_access(const struct insn *insn)
 /* A fault of what comes after it does not count. */
 static bool is_done(const struct input *input, const struct outcome *outcome)
 {
-    return outcome->vector == -1 || outcome->rip != input->rip;
+    return outcome->vector == -1 || outcome->rip != input_ip(input) ||
+           outcome->sel[SEG_CS] != input->sel[SEG_CS];
 }
 
 static bool has_mmx(const struct insn *insn)
@@ -179,11 +218,15 @@ static bool has_mmx(const struct insn *insn)
 static bool either_fault(const struct input *input, const struct insn *insn,
                          const struct outcome *a, const struct outcome *b)
 {
+    /* How much is read of what cannot be an instruction, at the end of the segment. */
+    if (insn->bad_lock && a->vector == VEC_GP && b->vector == VEC_UD)
+        return true;
     switch (insn->insn.mnemonic) {
     case ZYDIS_MNEMONIC_MASKMOVQ: /* with a mask of zeros */
     case ZYDIS_MNEMONIC_MASKMOVDQU:
     case ZYDIS_MNEMONIC_VMASKMOVDQU:
-        return !is_done(input, a) && is_done(input, b);
+        /* And #AC of which of its parts. */
+        return !is_done(input, a) && (is_done(input, b) || a->vector == VEC_AC);
     case ZYDIS_MNEMONIC_INSB: /* of no elements */
     case ZYDIS_MNEMONIC_INSW:
     case ZYDIS_MNEMONIC_INSD:
@@ -195,7 +238,27 @@ static bool either_fault(const struct input *input, const struct insn *insn,
     case ZYDIS_MNEMONIC_XSAVE64:
     case ZYDIS_MNEMONIC_XRSTOR:
     case ZYDIS_MNEMONIC_XRSTOR64:
-        return a->vector == VEC_PF && !is_done(input, a);
+        if (a->vector == VEC_PF && !is_done(input, a))
+            return true;
+        /* fall through */
+    case ZYDIS_MNEMONIC_XSAVEC:
+    case ZYDIS_MNEMONIC_XSAVEC64:
+    case ZYDIS_MNEMONIC_XSAVEOPT:
+    case ZYDIS_MNEMONIC_XSAVEOPT64:
+    case ZYDIS_MNEMONIC_FXSAVE: /* SDM 2A: #AC or #GP when it is not aligned to 16 */
+    case ZYDIS_MNEMONIC_FXSAVE64:
+    case ZYDIS_MNEMONIC_FXRSTOR:
+    case ZYDIS_MNEMONIC_FXRSTOR64:
+        return a->vector == VEC_AC && b->vector == VEC_GP;
+    case ZYDIS_MNEMONIC_VCVTPS2PH: /* of its arithmetic or of its store */
+        return a->vector == VEC_XM && b->vector == VEC_GP;
+    case ZYDIS_MNEMONIC_RET: /* which of its parts is read first, of those that leave the segment */
+    case ZYDIS_MNEMONIC_IRET:
+    case ZYDIS_MNEMONIC_IRETD:
+    case ZYDIS_MNEMONIC_IRETQ:
+        if (partial_access(insn) && !is_done(input, a) && !is_done(input, b))
+            return b->vector == VEC_AC || b->vector == VEC_PF || b->vector == VEC_SS;
+        return false;
     default:
         /* Which of two faults comes first is as Intel's processors have it. */
         return !host_is_intel() && a->vector != -1 && b->vector != -1;
@@ -317,11 +380,39 @@ static void compare_memory(struct judge *judge)
 static const char *const names[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                       "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
 
+static bool writes_register(const struct insn *insn, ZydisRegister reg)
+{
+    for (unsigned i = 0; i < insn->insn.operand_count; i++)
+        if (insn->operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+            insn->operands[i].reg.value == reg &&
+            insn->operands[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)
+            return true;
+    return false;
+}
+
+static void compare_segments(struct judge *judge, const struct input *input,
+                             const struct insn *insn, const struct outcome *a,
+                             const struct outcome *b)
+{
+    static const char *const segment_names[6] = {"es", "cs", "ss", "ds", "fs", "gs"};
+    for (unsigned seg = 0; seg < 6; seg++)
+        /* The kernel's IRET clears the privilege level of a null selector. */
+        if (a->sel[seg] > 3 || b->sel[seg] > 3)
+            compare_number(judge, segment_names[seg], input->sel[seg], a->sel[seg], b->sel[seg]);
+    /* A null selector clears the base or leaves it: AMD's and Intel's manuals differ. */
+    if (a->sel[SEG_FS] > 3 || !writes_register(insn, ZYDIS_REGISTER_FS))
+        compare_number(judge, "FS base", code64(input) ? FS_BASE : 0, a->fs_base, b->fs_base);
+    if (a->sel[SEG_GS] > 3 || !writes_register(insn, ZYDIS_REGISTER_GS))
+        compare_number(judge, "GS base", code64(input) ? GS_BASE : 0, a->gs_base, b->gs_base);
+}
+
 static void compare(struct judge *judge, const struct input *input, const struct insn *insn,
                     const struct outcome *a, const struct outcome *b)
 {
     if ((a->vector != b->vector || is_done(input, a) != is_done(input, b)) &&
         either_fault(input, insn, a, b))
+        return;
+    if (no_number(insn, a))
         return;
     if (a->vector != b->vector) {
         differ(judge,
@@ -330,7 +421,8 @@ static void compare(struct judge *judge, const struct input *input, const struct
                a->vector, a->error, a->cr2, a->rip, b->vector, b->error, b->cr2, b->rip);
         return;
     }
-    compare_number(judge, "rip", input->rip, a->rip, b->rip);
+    compare_number(judge, "rip", input_ip(input), a->rip, b->rip);
+    compare_segments(judge, input, insn, a, b);
     if (a->vector == VEC_PF) {
         /* For the kernel's half Linux says "present" without looking. */
         uint32_t mask = a->cr2 >> 63 ? ~1u : ~0u;
@@ -345,7 +437,13 @@ static void compare(struct judge *judge, const struct input *input, const struct
     bool popa =
         insn->insn.mnemonic == ZYDIS_MNEMONIC_POPA || insn->insn.mnemonic == ZYDIS_MNEMONIC_POPAD;
     for (unsigned r = 0; r < 16; r++) {
-        uint64_t mask = input->code64 || r >= 8 ? ~0ull : 0xffffffff;
+        uint64_t mask = code64(input) || r >= 8 ? ~0ull : 0xffffffff;
+        /* SDM 1, 3.4.1.1: after a change from 64-bit to compatibility mode. */
+        struct segment code = segments_load(a->sel[SEG_CS]);
+        if (r < 8 && segment_bits(&code) != 64)
+            mask = 0xffffffff;
+        if (is_done(input, a))
+            mask &= compared_bits(insn, r);
         if (popa && !is_done(input, a) && r != RSP)
             continue;
         if (nothing_repeated(input, insn, a) && (r == RCX || r == RSI || r == RDI))

@@ -6,54 +6,24 @@
 
 #include <cpuid.h>
 
-static const char fs_base[] = "FS in 64-bit code is this program's own";
-
 struct reason {
     uint16_t what; /* ZydisMnemonic, ZydisISASet */
     const char *why;
 };
 
-static const char no_repeat[] = "gives another answer each time";
 static const char kernels[] = "the kernel decides what user mode gets";
+static const char vendors_differ[] = "AMD's manual has it otherwise than Intel's";
 static const char in_kernel[] = "is a call into the kernel or the hypervisor";
-static const char ours[] = "would take what this program itself lives on";
 static const char not_offered[] = "the guest's processor does not have it, the host may";
-static const char segments[] = "loads a selector: the kernel's tables decide (tests/x86/system.c)";
 
 static const struct reason mnemonics[] = {
-    {ZYDIS_MNEMONIC_RDTSC, no_repeat},
-    {ZYDIS_MNEMONIC_RDTSCP, no_repeat},
-    {ZYDIS_MNEMONIC_RDPMC, no_repeat},
-    {ZYDIS_MNEMONIC_RDPID, no_repeat},
-    {ZYDIS_MNEMONIC_RDRAND, no_repeat},
-    {ZYDIS_MNEMONIC_RDSEED, no_repeat},
-    {ZYDIS_MNEMONIC_XSAVEOPT, "what it leaves out is the processor's choice"},
-    {ZYDIS_MNEMONIC_XSAVEOPT64, "what it leaves out is the processor's choice"},
-    {ZYDIS_MNEMONIC_XSAVEC, "what it leaves out is the processor's choice"},
-    {ZYDIS_MNEMONIC_XSAVEC64, "what it leaves out is the processor's choice"},
+    {ZYDIS_MNEMONIC_RDPMC, kernels},
     {ZYDIS_MNEMONIC_CPUID, "answers for the model, not for the host"},
-    {ZYDIS_MNEMONIC_XGETBV, "answers for the model, not for the host"},
     {ZYDIS_MNEMONIC_SGDT, kernels}, /* CR4.UMIP, and Linux then emulates them */
     {ZYDIS_MNEMONIC_SIDT, kernels},
     {ZYDIS_MNEMONIC_SLDT, kernels},
     {ZYDIS_MNEMONIC_STR, kernels},
     {ZYDIS_MNEMONIC_SMSW, kernels},
-    {ZYDIS_MNEMONIC_LSL, segments},
-    {ZYDIS_MNEMONIC_LAR, segments},
-    {ZYDIS_MNEMONIC_VERR, segments},
-    {ZYDIS_MNEMONIC_VERW, segments},
-    {ZYDIS_MNEMONIC_LDS, segments},
-    {ZYDIS_MNEMONIC_LES, segments},
-    {ZYDIS_MNEMONIC_LFS, segments},
-    {ZYDIS_MNEMONIC_LGS, segments},
-    {ZYDIS_MNEMONIC_LSS, segments},
-    {ZYDIS_MNEMONIC_IRET, segments},
-    {ZYDIS_MNEMONIC_IRETD, segments},
-    {ZYDIS_MNEMONIC_IRETQ, segments},
-    {ZYDIS_MNEMONIC_RDFSBASE, kernels},
-    {ZYDIS_MNEMONIC_RDGSBASE, kernels},
-    {ZYDIS_MNEMONIC_WRFSBASE, ours},
-    {ZYDIS_MNEMONIC_WRGSBASE, ours},
     {ZYDIS_MNEMONIC_SYSCALL, in_kernel},
     {ZYDIS_MNEMONIC_SYSENTER, in_kernel},
     {ZYDIS_MNEMONIC_VMCALL, in_kernel},
@@ -133,20 +103,6 @@ static bool host_is_amd(void)
     return known;
 }
 
-static bool loads_segment(const struct insn *insn)
-{
-    if (insn->insn.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
-        return true;
-    for (unsigned i = 0; i < insn->insn.operand_count; i++) {
-        const ZydisDecodedOperand *operand = &insn->operands[i];
-        if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER &&
-            ZydisRegisterGetClass(operand->reg.value) == ZYDIS_REGCLASS_SEGMENT &&
-            operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)
-            return true;
-    }
-    return false;
-}
-
 const char *case_excluded(const struct insn *insn)
 {
     const ZydisDecodedInstruction *i = &insn->insn;
@@ -156,18 +112,13 @@ const char *case_excluded(const struct insn *insn)
     const char *why = find(mnemonics, ARRAY_LEN(mnemonics), i->mnemonic);
     if (!why)
         why = find(isa_sets, ARRAY_LEN(isa_sets), i->meta.isa_set);
-    if (!why && loads_segment(insn))
-        why = segments;
-    if (!why && i->machine_mode == ZYDIS_MACHINE_MODE_LONG_64 &&
-        i->attributes & ZYDIS_ATTRIB_HAS_SEGMENT_FS)
-        why = fs_base;
     if (!why && i->mnemonic == ZYDIS_MNEMONIC_INT && insn->operands[0].imm.value.u == 0x80)
         why = in_kernel;
     /* AMD's cut the target to 16 bits, and take an immediate of that size. */
     if (!why && host_is_amd() && i->machine_mode == ZYDIS_MACHINE_MODE_LONG_64 &&
         i->meta.branch_type != ZYDIS_BRANCH_TYPE_NONE &&
         i->attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE)
-        why = "vendors differ";
+        why = vendors_differ;
     return why;
 }
 
@@ -177,8 +128,9 @@ void print_excluded(FILE *out)
         fprintf(out, "%-24s %s\n", ZydisMnemonicGetString(mnemonics[i].what), mnemonics[i].why);
     for (unsigned i = 0; i < ARRAY_LEN(isa_sets); i++)
         fprintf(out, "%-24s %s\n", ZydisISASetGetString(isa_sets[i].what), isa_sets[i].why);
-    fprintf(out, "%-24s %s\n", "far branches, MOV to and POP of segment registers", segments);
     fprintf(out, "%-24s %s\n", "INT 80h", in_kernel);
-    fprintf(out, "%-24s %s\n", "fs:", fs_base);
+    fprintf(out, "%-24s %s\n", "near branches with 66h in 64-bit code, on AMD", vendors_differ);
+    fprintf(out,
+            "What is compared in part, and why: defined_flags and what follows in compare.c\n");
     fprintf(out, "%-24s %s\n", "EVEX, XOP and such", not_offered);
 }

@@ -168,18 +168,42 @@ static void add_vex(struct rng *rng, struct input *input)
     unsigned vvvv = r & 3 ? 0 : 0x78; /* unused: all ones */
     if (!(r & 12)) {
         add(input, 0xc5);
-        add(input, (unsigned)(r >> 8 & 0xff) | vvvv | (input->code64 ? 0 : 0xc0));
+        add(input, (unsigned)(r >> 8 & 0xff) | vvvv | (code64(input) ? 0 : 0xc0));
         return;
     }
     add(input, 0xc4);
-    add(input, (unsigned)(r >> 8 & 0xe0) | (1 + (r >> 16) % 3) | (input->code64 ? 0 : 0xc0));
+    add(input, (unsigned)(r >> 8 & 0xe0) | (1 + (r >> 16) % 3) | (code64(input) ? 0 : 0xc0));
     add(input, (unsigned)(r >> 24 & 0xff) | vvvv);
+}
+
+/* What is seldom met otherwise: segments and far branches, and what is particular to user mode. */
+static unsigned special_opcode(struct rng *rng)
+{
+    static const uint16_t opcodes[] = {
+        0x8e,   0x8e,   0x8e,   0x8c,   0x06,   0x07,   0x0e,   0x16,   0x17,   0x1e,   0x1f,
+        0x0fa0, 0x0fa1, 0x0fa8, 0x0fa9, 0xc4,   0xc5,   0x0fb2, 0x0fb4, 0x0fb5, 0xff,   0xff,
+        0xff,   0x9a,   0xea,   0xca,   0xcb,   0xcf,   0xcf,   0x0f02, 0x0f03, 0x0f00, 0xcc,
+        0xcd,   0xce,   0xf1,   0x62,   0x0f01, 0x0f31, 0x0fc7, 0x0fae, 0x9c,   0x9d,   0xc8,
+        0xc9,   0x60,   0x61,   0xe3,   0xe2,   0xe8,   0xe9,   0xeb};
+    return opcodes[rng_next(rng) % ARRAY_LEN(opcodes)];
 }
 
 static void random_instruction(struct rng *rng, struct input *input)
 {
     input->length = 0;
     uint64_t r = rng_next(rng);
+    if (one_in(rng, 16)) {
+        unsigned opcode = special_opcode(rng);
+        add_prefixes(rng, input);
+        if (code64(input) && r >> 16 & 1)
+            add(input, 0x40 | (r >> 17 & 15));
+        if (opcode > 0xff)
+            add(input, opcode >> 8);
+        add(input, opcode & 0xff);
+        while (input->length < 15)
+            add(input, (unsigned)rng_next(rng) & 0xff);
+        return;
+    }
     unsigned kind = r % 16;
     if (kind < 4) {
         if (one_in(rng, 32))
@@ -188,7 +212,7 @@ static void random_instruction(struct rng *rng, struct input *input)
         add(input, (unsigned)(r >> 8) & 0xff);
     } else {
         add_prefixes(rng, input);
-        if (input->code64 && r >> 16 & 1)
+        if (code64(input) && r >> 16 & 1)
             add(input, 0x40 | (r >> 17 & 15));
         if (kind < 6) {
             add(input, 0xd8 | (r >> 24 & 7));
@@ -209,11 +233,11 @@ static void random_instruction(struct rng *rng, struct input *input)
         add(input, (unsigned)random_value(rng) & 0xff);
 }
 
-static bool is_prefix(unsigned byte, bool code64)
+static bool is_prefix(unsigned byte, bool rex)
 {
     return byte == 0x26 || byte == 0x2e || byte == 0x36 || byte == 0x3e ||
            (byte >= 0x64 && byte <= 0x67) || byte == 0xf0 || byte == 0xf2 || byte == 0xf3 ||
-           (code64 && (byte & 0xf0) == 0x40);
+           (rex && (byte & 0xf0) == 0x40);
 }
 
 /* Zydis 4.0 takes [disp32 + index] with a 67h prefix and REX.B for [r13d + index]. */
@@ -234,20 +258,24 @@ static void correct_base(struct insn *insn)
 
 bool case_decode(const struct input *input, struct insn *insn)
 {
-    static ZydisDecoder decoders[2];
+    static ZydisDecoder decoders[5];
     static bool ready;
     if (!ready) {
-        ZydisDecoderInit(&decoders[0], ZYDIS_MACHINE_MODE_LONG_COMPAT_32, ZYDIS_STACK_WIDTH_32);
-        ZydisDecoderInit(&decoders[1], ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+        ZydisDecoderInit(&decoders[0], ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+        ZydisDecoderInit(&decoders[1], ZYDIS_MACHINE_MODE_LONG_COMPAT_32, ZYDIS_STACK_WIDTH_32);
+        ZydisDecoderInit(&decoders[2], ZYDIS_MACHINE_MODE_LONG_COMPAT_32, ZYDIS_STACK_WIDTH_16);
+        ZydisDecoderInit(&decoders[3], ZYDIS_MACHINE_MODE_LONG_COMPAT_16, ZYDIS_STACK_WIDTH_32);
+        ZydisDecoderInit(&decoders[4], ZYDIS_MACHINE_MODE_LONG_COMPAT_16, ZYDIS_STACK_WIDTH_16);
         /* NOPs where the extension is missing: as the guest sees them. */
-        for (unsigned i = 0; i < 2; i++) {
+        for (unsigned i = 0; i < ARRAY_LEN(decoders); i++) {
             ZydisDecoderEnableMode(&decoders[i], ZYDIS_DECODER_MODE_CET, ZYAN_FALSE);
             ZydisDecoderEnableMode(&decoders[i], ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE);
             ZydisDecoderEnableMode(&decoders[i], ZYDIS_DECODER_MODE_CLDEMOTE, ZYAN_FALSE);
         }
         ready = true;
     }
-    ZydisDecoder *decoder = &decoders[input->code64];
+    unsigned which = code64(input) ? 0 : (input->bits == 32 ? 1 : 3) + (stack_bits(input) == 16);
+    ZydisDecoder *decoder = &decoders[which];
     insn->bad_lock = false;
     ZyanStatus status =
         ZydisDecoderDecodeFull(decoder, input->bytes, input->length, &insn->insn, insn->operands);
@@ -255,7 +283,7 @@ bool case_decode(const struct input *input, struct insn *insn)
         uint8_t bytes[16];
         insn->bad_lock = true;
         memcpy(bytes, input->bytes, sizeof(bytes));
-        for (unsigned i = 0; i < 15 && is_prefix(bytes[i], input->code64); i++)
+        for (unsigned i = 0; i < 15 && is_prefix(bytes[i], code64(input)); i++)
             if (bytes[i] == 0xf0)
                 bytes[i] = 0x3e; /* a redundant prefix in its place */
         status = ZydisDecoderDecodeFull(decoder, bytes, input->length, &insn->insn, insn->operands);
@@ -269,12 +297,15 @@ bool case_decode(const struct input *input, struct insn *insn)
 static void random_place(struct rng *rng, struct input *input)
 {
     uint64_t r = rng_next(rng);
+    uint32_t room = segments_code_room(input);
     if (r % 16 == 0) /* runs over the end of the code, or just not */
-        input->rip = CODE + CODE_SIZE_BYTES - input->length + (r >> 8) % 4;
+        input->rip = CODE + room - input->length + (r >> 8) % 4;
     else if (r % 16 == 1) /* from one page to the next */
         input->rip = CODE + CODE_SIZE_BYTES / 2 - (r >> 8) % 16;
     else
-        input->rip = CODE + (uint32_t)(r >> 8) % (CODE_SIZE_BYTES - 64);
+        input->rip = CODE + (uint32_t)(r >> 8) % (room - 64);
+    if (input->rip >= CODE + room)
+        input->rip = CODE + room - 1;
     if (input->rip + input->length > CODE + CODE_SIZE_BYTES)
         input->rip = CODE + CODE_SIZE_BYTES - input->length;
 }
@@ -282,7 +313,9 @@ static void random_place(struct rng *rng, struct input *input)
 static bool try(struct rng *rng, struct input *input, struct insn *insn)
 {
     memset(input, 0, sizeof(*input));
-    input->code64 = !native_has_32bit() || !one_in(rng, 3);
+    static const uint8_t sizes[] = {64, 64, 64, 64, 64, 64, 32, 32, 32, 16};
+    input->bits = sizes[rng_next(rng) % ARRAY_LEN(sizes)];
+    segments_random(rng, input);
     random_instruction(rng, input);
     if (!case_decode(input, insn))
         return false;
@@ -290,12 +323,14 @@ static bool try(struct rng *rng, struct input *input, struct insn *insn)
         return false;
     input->length = insn->insn.length;
     memset(input->bytes + input->length, 0, sizeof(input->bytes) - input->length);
-    for (unsigned r = 0; r < (input->code64 ? 16 : 8); r++)
+    for (unsigned r = 0; r < (code64(input) ? 16 : 8); r++)
         input->gpr[r] = random_value(rng);
-    if (!input->code64)
+    if (!code64(input))
         for (unsigned r = 0; r < 8; r++)
             input->gpr[r] = (uint32_t)input->gpr[r];
     input->flags = (rng_next(rng) & (FLAGS_ARITH | (one_in(rng, 4) ? FLAG_DF : 0))) | FLAG_IF | 2;
+    if (one_in(rng, 16))
+        input->flags |= FLAG_AC;
     random_unit(rng, &input->unit);
     case_summarise(input);
     random_place(rng, input);

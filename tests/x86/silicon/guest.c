@@ -21,6 +21,7 @@ enum {
     PAGE_DIRECTORY = 0x3000,
     PAGE_TABLE = 0x4000,
     GDT = 0x5000,
+    LDT = 0x5800,
     TSS = 0x6000,
     IDT = 0x7000,
     HANDLERS = 0x8000,
@@ -29,6 +30,7 @@ enum {
     DATA_RAM = 0x20000,
     RAM_SIZE = 0x40000,
 };
+enum { GDT_SIZE = 0x80 };
 enum { PAGE_PRESENT = 1, PAGE_WRITABLE = 2, PAGE_USER = 4, PAGE_LARGE = 0x80 };
 #define PAGE_NX (1ull << 63)
 
@@ -67,12 +69,10 @@ static void build_tables(void)
         put64(PAGE_TABLE + (DATA + at - SANDBOX) / 4096 * 8,
               (DATA_RAM + at) | PAGE_NX | PAGE_PRESENT | PAGE_USER |
                   (at < DATA_WRITABLE ? PAGE_WRITABLE : 0));
-    /* The selectors that user mode has under Linux, and kernel code. */
-    put64(GDT + 0x10, 0x00af9b000000ffff);
-    put64(GDT + 0x18, 0x00cf93000000ffff);
-    put64(GDT + 0x20, 0x00cffb000000ffff);
-    put64(GDT + 0x28, 0x00cff3000000ffff);
-    put64(GDT + 0x30, 0x00affb000000ffff);
+    for (unsigned at = 0; at < GDT_SIZE; at += 8)
+        put64(GDT + at, segments_descriptor(at));
+    for (unsigned at = 0; at <= LOCAL_LIMIT; at += 8)
+        put64(LDT + at, segments_descriptor(at | 4));
     put64(TSS + 4, KERNEL + KERNEL_STACK);
     store_le16(guest.host + TSS + 0x66, 0x68); /* no I/O map */
     for (unsigned vector = 0; vector < 256; vector++) {
@@ -132,15 +132,16 @@ uint8_t *guest_data(void)
     return guest.host + DATA_RAM;
 }
 
-static void put_segments(struct vcpu *cpu, bool code64)
+static void put_segments(struct vcpu *cpu, const struct input *input)
 {
-    static const struct segment data = {.selector = 0x2b, .access = 0xc0f3, .limit = ~0u};
-    static const struct segment null = {.access = SEG_UNUSABLE};
-    cpu->seg[SEG_CS] = (struct segment){
-        .selector = code64 ? 0x33 : 0x23, .access = code64 ? 0xa0fb : 0xc0fb, .limit = ~0u};
-    cpu->seg[SEG_SS] = cpu->seg[SEG_DS] = cpu->seg[SEG_ES] = data;
-    cpu->seg[SEG_FS] = cpu->seg[SEG_GS] = cpu->seg[SEG_LDTR] = null;
-    cpu->seg[SEG_GS].base = code64 ? GS_BASE : 0;
+    for (unsigned seg = SEG_ES; seg <= SEG_GS; seg++)
+        cpu->seg[seg] = segments_load(input->sel[seg]);
+    if (code64(input)) {
+        cpu->seg[SEG_FS].base = FS_BASE;
+        cpu->seg[SEG_GS].base = GS_BASE;
+    }
+    cpu->seg[SEG_LDTR] = (struct segment){
+        .selector = 0x50, .access = 0x82, .limit = LOCAL_LIMIT, .base = KERNEL + LDT};
     cpu->seg[SEG_TR] =
         (struct segment){.selector = 0x40, .access = 0x8b, .limit = 0x67, .base = KERNEL + TSS};
     cpu->cpl = 3;
@@ -195,6 +196,12 @@ static void take_frame(struct outcome *outcome)
     outcome->error = has_error ? load_le32(frame) : 0;
     frame += has_error ? 8 : 0;
     outcome->rip = load_le64(frame);
+    for (unsigned seg = SEG_ES; seg <= SEG_GS; seg++)
+        outcome->sel[seg] = cpu->seg[seg].selector;
+    outcome->sel[SEG_CS] = load_le16(frame + 8);
+    outcome->sel[SEG_SS] = load_le16(frame + 32);
+    outcome->fs_base = cpu->seg[SEG_FS].base;
+    outcome->gs_base = cpu->seg[SEG_GS].base;
     outcome->flags = load_le64(frame + 16);
     outcome->gpr[RSP] = load_le64(frame + 24);
     outcome->cr2 = cpu->cr2;
@@ -214,12 +221,12 @@ void guest_run(const struct input *input, struct outcome *outcome)
     cpu->cr3 = PML4;
     cpu->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_FSGSBASE;
     cpu->efer = EFER_LMA | EFER_LME | EFER_NXE | EFER_SCE;
-    cpu->gdtr = (struct table_register){KERNEL + GDT, 0x7f};
+    cpu->gdtr = (struct table_register){KERNEL + GDT, GDT_SIZE - 1};
     cpu->idtr = (struct table_register){KERNEL + IDT, 0xfff};
-    put_segments(cpu, input->code64);
+    put_segments(cpu, input);
     put_unit(&cpu->fpu, &input->unit);
     cpu_set_rflags(cpu, input->flags);
-    cpu->rip = input->rip;
+    cpu->rip = input_ip(input);
     cpu->halted = false;
     cpu->shadow = 0;
     cpu->pending_db = 0;

@@ -15,8 +15,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include <asm/prctl.h>
-#include <sys/syscall.h>
+#include <sys/auxv.h>
 
 #define AREA 0x30000000 /* struct area; the asm below has its offsets */
 
@@ -29,14 +28,19 @@ struct area {
     uint64_t pad;                     /* 1208 */
     uint8_t far_back[16];             /* 1216: code: jmp *back */
     uint8_t flags_stack[64];          /* 1232 */
+    uint16_t sel[8];                  /* 1296: in, by enum segment_register */
+    uint16_t sel_out[8];              /* 1312: but for CS */
+    uint64_t set_bases;               /* 1328: 64-bit code: FS and GS have these bases */
+    uint64_t fs_base, gs_base;        /* 1336 */
+    uint64_t fs_out, gs_out;          /* 1352 */
+    uint64_t own_fs;                  /* 1368: the C library's */
 };
 
-enum { USER_CS32 = 0x23, USER_CS64 = 0x33, USER_DS = 0x2b, XSAVE_MASK = 7 };
+enum { XSAVE_MASK = 7 };
 
 static struct area *area;
 static uint8_t *code_alias, *data_alias;
 static struct outcome *result;
-static bool has_32bit;
 
 void native_enter(void);
 void native_back(void);
@@ -50,8 +54,13 @@ __asm__(".text\n"
         "native_enter:\n"
         "push %rbx\n push %rbp\n push %r12\n push %r13\n push %r14\n push %r15\n"
         "mov %rsp, AREA_AT+1192\n"
-        "mov $0x2b, %eax\n mov %eax, %ds\n mov %eax, %es\n"
-        "mov $7, %eax\n xor %edx, %edx\n xrstor64 AREA_AT\n"
+        "rdfsbase %rax\n mov %rax, AREA_AT+1368\n"
+        "mov AREA_AT+1296, %es\n mov AREA_AT+1302, %ds\n"
+        "mov AREA_AT+1304, %fs\n mov AREA_AT+1306, %gs\n"
+        "cmpq $0, AREA_AT+1328\n je 1f\n"
+        "mov AREA_AT+1336, %rax\n wrfsbase %rax\n"
+        "mov AREA_AT+1344, %rax\n wrgsbase %rax\n"
+        "1: mov $7, %eax\n xor %edx, %edx\n xrstor64 AREA_AT\n"
         "mov $AREA_AT+1152, %esp\n"
         "mov AREA_AT+1024, %rax\n mov AREA_AT+1032, %rcx\n mov AREA_AT+1040, %rdx\n"
         "mov AREA_AT+1048, %rbx\n mov AREA_AT+1064, %rbp\n mov AREA_AT+1072, %rsi\n"
@@ -69,17 +78,29 @@ __asm__(".text\n"
         "mov AREA_AT+1192, %rsp\n"
         "pushfq\n popq AREA_AT+1168\n"
         "pushq $0x202\n popfq\n"
+        "call native_segments\n"
         "mov $7, %eax\n xor %edx, %edx\n xsave64 AREA_AT\n"
         "vzeroupper\n fninit\n"
         "movl $0x1f80, AREA_AT+1232\n ldmxcsr AREA_AT+1232\n"
         "native_recover:\n"
         "mov AREA_AT+1192, %rsp\n"
+        "mov $0x2b, %eax\n mov %eax, %ss\n mov %eax, %ds\n mov %eax, %es\n"
         "pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbp\n pop %rbx\n"
         "ret\n"
-        /* The kernel leaves AC as it was. */
+        /* The kernel leaves AC as it was, and all segments but CS and SS. */
         "native_signal:\n"
         "pushq $0x202\n popfq\n"
-        "jmp native_caught\n");
+        "call native_segments\n"
+        "jmp native_caught\n"
+        /* Tells the segments and gives the C library its own again. */
+        "native_segments:\n"
+        "mov %es, AREA_AT+1312\n mov %ss, AREA_AT+1316\n mov %ds, AREA_AT+1318\n"
+        "mov %fs, AREA_AT+1320\n mov %gs, AREA_AT+1322\n"
+        "rdfsbase %rax\n mov %rax, AREA_AT+1352\n"
+        "rdgsbase %rax\n mov %rax, AREA_AT+1360\n"
+        "xor %eax, %eax\n mov %eax, %fs\n mov %eax, %gs\n"
+        "mov AREA_AT+1368, %rax\n wrfsbase %rax\n"
+        "ret\n");
 
 static void take_unit(struct unit_state *unit, const uint8_t *xsave)
 {
@@ -121,6 +142,13 @@ static void put_unit(const struct unit_state *unit, uint8_t *xsave)
     xsave[512] = XSAVE_MASK;
 }
 
+static void take_segments(struct outcome *outcome)
+{
+    memcpy(outcome->sel, area->sel_out, sizeof(outcome->sel));
+    outcome->fs_base = area->fs_out;
+    outcome->gs_base = area->gs_out;
+}
+
 /* On the signal stack. Leaves by native_recover: a return through the kernel would cost more. */
 void native_caught(int signo, siginfo_t *info, void *context)
 {
@@ -142,6 +170,9 @@ void native_caught(int signo, siginfo_t *info, void *context)
     result->vector = (int)regs[REG_TRAPNO];
     result->error = (uint32_t)regs[REG_ERR];
     result->cr2 = (uint64_t)regs[REG_CR2];
+    take_segments(result);
+    result->sel[SEG_CS] = (uint16_t)regs[REG_CSGSFS];
+    result->sel[SEG_SS] = (uint16_t)(regs[REG_CSGSFS] >> 48);
     take_unit(&result->unit, (const uint8_t *)uc->uc_mcontext.fpregs);
     __asm__ volatile("jmp native_recover");
 }
@@ -185,12 +216,18 @@ static void catch_signals(void)
         sigaction(signals[i], &action, NULL);
 }
 
-/* A 32-bit NOP through the segment that Linux has for 32-bit programs. */
-static bool try_32bit(void)
+/* The segment that Linux has for 32-bit programs. */
+static bool has_32bit(void)
 {
     unsigned rights = 0;
     __asm__("lar %1, %0" : "+r"(rights) : "r"(USER_CS32) : "cc");
     return (rights & 0x60f800) == 0x40f800; /* present, code, DPL 3, D */
+}
+
+/* May user mode write the bases of FS and GS? */
+static bool has_fsgsbase(void)
+{
+    return getauxval(AT_HWCAP2) & 2;
 }
 
 bool native_create(const char **why)
@@ -198,6 +235,14 @@ bool native_create(const char **why)
     unsigned a, b, c, d;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_AVX) || !(c & bit_OSXSAVE)) {
         *why = "the comparison wants a host with AVX";
+        return false;
+    }
+    if (!has_fsgsbase() || !has_32bit()) {
+        *why = "the comparison wants a kernel that allows FSGSBASE and 32-bit programs";
+        return false;
+    }
+    if (!segments_install()) {
+        *why = "the comparison wants a kernel whose modify_ldt grants 16-bit segments";
         return false;
     }
     if (!map_sandbox()) {
@@ -210,15 +255,9 @@ bool native_create(const char **why)
     memcpy(area->far_back, "\xff\x24\x25\xb0\x04\x00\x30", 7);
     _Static_assert(offsetof(struct area, back) == 1200, "as the asm has it");
     _Static_assert(offsetof(struct area, far_back) == 1216, "as the asm has it");
+    _Static_assert(offsetof(struct area, own_fs) == 1368, "as the asm has it");
     catch_signals();
-    syscall(SYS_arch_prctl, ARCH_SET_GS, GS_BASE); /* nothing of the C library is there */
-    has_32bit = try_32bit();
     return true;
-}
-
-bool native_has_32bit(void)
-{
-    return has_32bit;
 }
 
 uint8_t *native_data(void)
@@ -227,35 +266,44 @@ uint8_t *native_data(void)
 }
 
 /* The way back, after the instruction. */
-static unsigned put_return(uint8_t *at, bool code64)
+static unsigned put_return(uint8_t *at, unsigned bits)
 {
-    if (code64) {
+    switch (bits) {
+    case 64:
         memcpy(at, "\xff\x24\x25\xb0\x04\x00\x30", 7); /* jmp *[AREA + 1200] */
-    } else {
+        return 7;
+    case 32:
         memcpy(at, "\xea\xc0\x04\x00\x30\x33\x00", 7); /* jmp 0x33:AREA + 1216 */
+        return 7;
+    default:
+        memcpy(at, "\x66\xea\xc0\x04\x00\x30\x33\x00", 8);
+        return 8;
     }
-    return 7;
 }
 
 void native_run(const struct input *input, struct outcome *outcome)
 {
     unsigned at = input->rip - CODE, used = input->length;
     uint8_t *code = code_alias + at;
-    bool room = at + used + 7 <= CODE_SIZE_BYTES;
+    bool room = at + used + 8 <= segments_code_room(input);
     memcpy(code, input->bytes, used);
     if (room)
-        used += put_return(code + used, input->code64);
+        used += put_return(code + used, input->bits);
     put_unit(&input->unit, area->xsave);
     memcpy(area->gpr, input->gpr, sizeof(area->gpr));
-    area->rip = input->rip;
-    area->cs = input->code64 ? USER_CS64 : USER_CS32;
-    area->ss = USER_DS;
+    memcpy(area->sel, input->sel, sizeof(input->sel));
+    area->set_bases = code64(input);
+    area->fs_base = FS_BASE;
+    area->gs_base = GS_BASE;
+    area->rip = input_ip(input);
+    area->cs = input->sel[SEG_CS];
+    area->ss = input->sel[SEG_SS];
     area->rsp = input->gpr[RSP];
     area->flags = input->flags;
     outcome->vector = -1;
     outcome->error = 0;
     outcome->cr2 = 0;
-    outcome->rip = input->rip + input->length;
+    outcome->rip = input_ip(input) + input->length;
     outcome->flags = ~0ull;
     result = outcome;
     __asm__ volatile("" ::: "memory");
@@ -266,6 +314,8 @@ void native_run(const struct input *input, struct outcome *outcome)
         memcpy(outcome->gpr, area->gpr, sizeof(area->gpr));
         outcome->flags = area->flags;
         take_unit(&outcome->unit, area->xsave);
+        take_segments(outcome);
+        outcome->sel[SEG_CS] = input->sel[SEG_CS];
     } else if (outcome->vector == VEC_BP) {
         outcome->vector = -1;
         outcome->rip--;

@@ -25,7 +25,7 @@ static bool is_nowhere(uint64_t address)
            address >= 0xffffffffffff0000;
 }
 
-static uint64_t choose_address(struct rng *rng, const struct insn *insn, bool code64)
+static uint64_t choose_address(struct rng *rng, const struct insn *insn, bool wide)
 {
     uint64_t r = rng_next(rng);
     unsigned fine = r >> 32 & 63;
@@ -46,7 +46,7 @@ static uint64_t choose_address(struct rng *rng, const struct insn *insn, bool co
     case 14:
         return DATA + DATA_SIZE - fine;
     case 15:
-        if (code64 && r >> 40 & 1)
+        if (wide && r >> 40 & 1)
             return r >> 41 & 1 ? (1ull << 60) + (r & 0xffffff) : 0xffffff8000000000 + (r & 0xfff);
         return DATA - fine % 40 + (r >> 42 & 1 ? 0 : 0x3000);
     default:
@@ -63,7 +63,7 @@ static uint64_t choose_target(struct rng *rng, const struct input *input)
         target = DATA + (r >> 8) % DATA_SIZE;
     else if (r % 16 == 1)
         target = SANDBOX + (r >> 8) % 0x1000;
-    else if (r % 16 == 2 && input->code64)
+    else if (r % 16 == 2 && code64(input))
         target = (1ull << 60) + (r >> 8 & 0xffff);
     if (target + 16 > input->rip && target < input->rip + 32u)
         target = input->rip + input->length;
@@ -117,8 +117,14 @@ static void set_register(struct input *input, ZydisRegister reg, uint64_t value)
     unsigned width = width_of(reg), number = (unsigned)ZydisRegisterGetId(reg) & 15;
     uint64_t mask = width == 64 ? ~0ull : (1ull << width) - 1;
     input->gpr[number] = (input->gpr[number] & ~mask) | (value & mask);
-    if (!input->code64)
+    if (!code64(input))
         input->gpr[number] = (uint32_t)input->gpr[number];
+}
+
+static void set_register16(struct input *input, ZydisRegister reg, uint16_t value)
+{
+    uint64_t *gpr = &input->gpr[(unsigned)ZydisRegisterGetId(reg) & 15];
+    *gpr = (*gpr & ~0xffffull) | value;
 }
 
 static uint64_t sign_extended(uint64_t value, unsigned bits)
@@ -134,9 +140,51 @@ static uint64_t cut(const struct insn *insn, uint64_t address)
     return width == 64 ? address : address & ((1ull << width) - 1);
 }
 
-static uint64_t segment_base(const ZydisDecodedOperand *operand)
+static uint64_t segment_base(const struct input *input, const ZydisDecodedOperand *operand)
 {
-    return operand->mem.segment == ZYDIS_REGISTER_GS ? GS_BASE : 0;
+    ZydisRegister reg = operand->mem.segment;
+    if (code64(input))
+        return reg == ZYDIS_REGISTER_FS ? FS_BASE : reg == ZYDIS_REGISTER_GS ? GS_BASE : 0;
+    if (reg < ZYDIS_REGISTER_ES || reg > ZYDIS_REGISTER_GS)
+        return 0;
+    return segments_load(input->sel[reg - ZYDIS_REGISTER_ES]).base;
+}
+
+/* Null, or not one that may be read: #GP or #SS, whatever the offset. */
+static bool is_unusable(const struct input *input, const ZydisDecodedOperand *operand)
+{
+    ZydisRegister reg = operand->mem.segment;
+    if (code64(input) || reg < ZYDIS_REGISTER_ES || reg > ZYDIS_REGISTER_GS)
+        return false;
+    return segments_load(input->sel[reg - ZYDIS_REGISTER_ES]).access & SEG_UNUSABLE;
+}
+
+/* The stack pointer has the width of the stack, whatever the address size is. */
+static bool is_stack(const ZydisDecodedOperand *operand)
+{
+    return operand->visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN &&
+           (operand->mem.base == ZYDIS_REGISTER_SP || operand->mem.base == ZYDIS_REGISTER_ESP ||
+            operand->mem.base == ZYDIS_REGISTER_RSP);
+}
+
+static uint64_t stack_base(const struct input *input)
+{
+    return code64(input) ? 0 : segments_load(input->sel[SEG_SS]).base;
+}
+
+static uint64_t stack_address(const struct input *input)
+{
+    unsigned bits = stack_bits(input);
+    uint64_t sp = input->gpr[RSP];
+    return stack_base(input) + (bits == 64 ? sp : bits == 32 ? (uint32_t)sp : (uint16_t)sp);
+}
+
+/* A stack pointer that leads to address. */
+static uint64_t stack_pointer(const struct input *input, uint64_t address)
+{
+    address -= stack_base(input);
+    unsigned bits = stack_bits(input);
+    return bits == 64 ? address : bits == 32 ? (uint32_t)address : STACK_TOP | (uint16_t)address;
 }
 
 static bool is_vector_index(const ZydisDecodedOperand *operand)
@@ -159,11 +207,14 @@ static uint64_t bit_offset(const struct input *input, const struct insn *insn)
 static uint64_t operand_address(const struct input *input, const struct insn *insn,
                                 const ZydisDecodedOperand *operand)
 {
+    if (is_stack(operand))
+        return stack_address(input);
     uint64_t address = (uint64_t)operand->mem.disp.value + bit_offset(input, insn);
     address += get_register(input, operand->mem.base);
     if (!is_vector_index(operand))
         address += get_register(input, operand->mem.index) * operand->mem.scale;
-    return segment_base(operand) + cut(insn, address);
+    address = segment_base(input, operand) + cut(insn, address);
+    return code64(input) ? address : (uint32_t)address;
 }
 
 /* The displacement's bytes. */
@@ -176,17 +227,16 @@ static void patch_displacement(struct input *input, struct insn *insn, uint64_t 
 static bool aim(struct rng *rng, struct input *input, struct insn *insn, unsigned number)
 {
     ZydisDecodedOperand *operand = &insn->operands[number];
-    uint64_t target = choose_address(rng, insn, input->code64);
+    uint64_t target = choose_address(rng, insn, code64(input));
     ZydisRegister base = operand->mem.base, index = operand->mem.index;
-    if (insn->insn.address_width == 16)
+    if (is_stack(operand) || is_unusable(input, operand))
+        return true;
+    if (insn->insn.address_width == 16 && segment_base(input, operand) == 0)
         return true; /* all of it is nowhere */
-    if (!input->code64 &&
-        (operand->mem.segment == ZYDIS_REGISTER_FS || operand->mem.segment == ZYDIS_REGISTER_GS))
-        return true; /* null selectors: #GP */
     if (insn->insn.meta.category == ZYDIS_CATEGORY_BITBYTE &&
         insn->operands[1].type == ZYDIS_OPERAND_TYPE_REGISTER)
         set_register(input, insn->operands[1].reg.value, rng_next(rng) % 4096 - 2048);
-    uint64_t rest = target - segment_base(operand) - bit_offset(input, insn);
+    uint64_t rest = target - segment_base(input, operand) - bit_offset(input, insn);
     bool explicit = operand->encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM ||
                     operand->encoding == ZYDIS_OPERAND_ENCODING_DISP16_32_64;
     if (base == ZYDIS_REGISTER_RIP || base == ZYDIS_REGISTER_EIP) {
@@ -227,30 +277,128 @@ static bool is_memory(const ZydisDecodedOperand *operand)
     return operand->type == ZYDIS_OPERAND_TYPE_MEMORY && operand->mem.type != ZYDIS_MEMOP_TYPE_AGEN;
 }
 
+static bool is_far(const struct insn *insn)
+{
+    switch (insn->insn.mnemonic) {
+    case ZYDIS_MNEMONIC_IRET:
+    case ZYDIS_MNEMONIC_IRETD:
+    case ZYDIS_MNEMONIC_IRETQ:
+        return true;
+    default:
+        return insn->insn.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
+    }
+}
+
 static bool is_branch(const struct insn *insn)
 {
-    return insn->insn.meta.category == ZYDIS_CATEGORY_CALL ||
+    return is_far(insn) || insn->insn.meta.category == ZYDIS_CATEGORY_CALL ||
            insn->insn.meta.category == ZYDIS_CATEGORY_RET ||
            insn->insn.meta.category == ZYDIS_CATEGORY_UNCOND_BR ||
            insn->insn.meta.category == ZYDIS_CATEGORY_COND_BR;
+}
+
+static uint64_t near_offset(const struct input *input, uint64_t target)
+{
+    target -= segments_load(input->sel[SEG_CS]).base;
+    return code64(input) ? target : (uint32_t)target;
+}
+
+/* Loads a segment register from its operand, or asks about what its operand selects. */
+static bool takes_selector(const struct insn *insn)
+{
+    switch (insn->insn.mnemonic) {
+    case ZYDIS_MNEMONIC_LAR:
+    case ZYDIS_MNEMONIC_LSL:
+    case ZYDIS_MNEMONIC_VERR:
+    case ZYDIS_MNEMONIC_VERW:
+        return true;
+    case ZYDIS_MNEMONIC_MOV:
+    case ZYDIS_MNEMONIC_POP:
+        return insn->operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+               ZydisRegisterGetClass(insn->operands[0].reg.value) == ZYDIS_REGCLASS_SEGMENT;
+    default:
+        return false;
+    }
+}
+
+/* Where a far branch leads: true if it faults, or if control may go there. The way back behind the
+ * instruction is of this mode. */
+static bool safe_far_target(const struct input *input, uint16_t selector, uint64_t offset)
+{
+    struct segment s = segments_load(selector);
+    if (!segment_is_code(&s))
+        return true;
+    unsigned bits = segment_bits(&s);
+    uint64_t target = bits == 64 ? offset : (uint32_t)(s.base + (uint32_t)offset);
+    return safe_target(input, target) && target != input->rip + input->length;
+}
+
+/* A far pointer in memory, or what IRET pops. */
+static void put_far_target(struct rng *rng, const struct input *input, const struct insn *insn,
+                           uint8_t *to)
+{
+    unsigned width = insn->insn.operand_width / 8;
+    uint16_t selector;
+    uint64_t offset;
+    do {
+        selector = choose_code_selector(rng);
+        struct segment s = segments_load(selector);
+        offset = choose_target(rng, input) - s.base;
+        if (width < 8)
+            offset &= width == 2 ? 0xffff : 0xffffffff;
+    } while (!safe_far_target(input, selector, offset));
+    store_le(to, offset, width);
+    store_le16(to + width, selector);
+    if (insn->insn.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
+        return;
+    uint64_t flags = (rng_next(rng) & (FLAGS_ARITH | FLAG_DF | FLAG_AC | FLAG_ID)) | FLAG_IF | 2;
+    /* The frame is read under the new AC, and Linux takes that fault for a split lock. */
+    if (stack_address(input) % 8)
+        flags &= ~(uint64_t)FLAG_AC;
+    uint16_t ss = one_in(rng, 4) ? choose_selector(rng) : USER_DS;
+    store_le(to + 2 * width, flags, width);
+    store_le(to + 3 * width, choose_address(rng, insn, code64(input)), width);
+    store_le(to + 4 * width, one_in(rng, 16) ? rng_next(rng) : ss, width);
 }
 
 /* What lies in memory where the operand points. */
 static void fill_patch(struct rng *rng, struct input *input, const struct insn *insn,
                        const ZydisDecodedOperand *operand)
 {
-    uint64_t address = operand_address(input, insn, operand);
+    uint64_t address = operand_address(input, insn, operand), r = rng_next(rng);
+    unsigned width = insn->insn.operand_width / 8;
     if (input->patches == PATCHES || address < DATA || address >= DATA + DATA_SIZE)
         return;
     struct patch *patch = &input->patch[input->patches++];
     patch->address = (uint32_t)address;
     random_bytes(rng, patch->bytes, PATCH_SIZE);
-    uint64_t r = rng_next(rng);
+    if (is_far(insn)) {
+        put_far_target(rng, input, insn, patch->bytes);
+        return;
+    }
     switch (insn->insn.mnemonic) {
+    case ZYDIS_MNEMONIC_LDS:
+    case ZYDIS_MNEMONIC_LES:
+    case ZYDIS_MNEMONIC_LFS:
+    case ZYDIS_MNEMONIC_LGS:
+    case ZYDIS_MNEMONIC_LSS:
+        store_le16(patch->bytes + width, choose_selector(rng));
+        break;
+    case ZYDIS_MNEMONIC_LAR:
+    case ZYDIS_MNEMONIC_LSL:
+    case ZYDIS_MNEMONIC_VERR:
+    case ZYDIS_MNEMONIC_VERW:
+        store_le16(patch->bytes, choose_selector(rng));
+        break;
+    case ZYDIS_MNEMONIC_MOV:
+    case ZYDIS_MNEMONIC_POP:
+        if (takes_selector(insn))
+            store_le16(patch->bytes, choose_selector(rng));
+        break;
     case ZYDIS_MNEMONIC_POPF:
     case ZYDIS_MNEMONIC_POPFD:
-    case ZYDIS_MNEMONIC_POPFQ: /* single steps and alignment checks would be ours */
-        store_le64(patch->bytes, rng_next(rng) & ~(uint64_t)(FLAG_TF | FLAG_AC));
+    case ZYDIS_MNEMONIC_POPFQ: /* single steps would be ours */
+        store_le64(patch->bytes, rng_next(rng) & ~(uint64_t)FLAG_TF);
         break;
     case ZYDIS_MNEMONIC_LDMXCSR:
     case ZYDIS_MNEMONIC_VLDMXCSR:
@@ -279,7 +427,7 @@ static void fill_patch(struct rng *rng, struct input *input, const struct insn *
         break;
     default:
         if (is_branch(insn))
-            store_le64(patch->bytes, choose_target(rng, input));
+            store_le64(patch->bytes, near_offset(input, choose_target(rng, input)));
     }
 }
 
@@ -287,14 +435,22 @@ static void fill_patch(struct rng *rng, struct input *input, const struct insn *
 static void tame_registers(struct rng *rng, struct input *input, const struct insn *insn)
 {
     uint64_t r = rng_next(rng);
+    if (takes_selector(insn))
+        for (unsigned i = 0; i < insn->insn.operand_count_visible; i++)
+            if (insn->operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+                width_of(insn->operands[i].reg.value) >= 16)
+                set_register16(input, insn->operands[i].reg.value, choose_selector(rng));
     switch (insn->insn.mnemonic) {
+    case ZYDIS_MNEMONIC_XGETBV:
+        input->gpr[RCX] = r & 7 ? r >> 8 & 3 : input->gpr[RCX];
+        break;
     case ZYDIS_MNEMONIC_DIV:
         if (r & 1)
             input->gpr[RDX] = r >> 8 & 3;
         break;
     case ZYDIS_MNEMONIC_IDIV:
         if (r & 1)
-            input->gpr[RDX] = r & 2 ? 0 : input->code64 ? ~0ull : ~0u;
+            input->gpr[RDX] = r & 2 ? 0 : code64(input) ? ~0ull : ~0u;
         break;
     default:
         break;
@@ -313,11 +469,15 @@ static void tame_registers(struct rng *rng, struct input *input, const struct in
 /* Direct branches: the bytes of the immediate. */
 static bool aim_branch(struct rng *rng, struct input *input, struct insn *insn)
 {
+    if (insn->operands[0].type == ZYDIS_OPERAND_TYPE_POINTER && insn->insn.operand_count_visible) {
+        put_far_target(rng, input, insn, input->bytes + insn->insn.raw.imm[0].offset);
+        return case_decode(input, insn);
+    }
     for (unsigned i = 0; i < insn->insn.operand_count_visible; i++) {
         const ZydisDecodedOperand *operand = &insn->operands[i];
         if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER && is_branch(insn) &&
             operand->visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT) {
-            set_register(input, operand->reg.value, choose_target(rng, input));
+            set_register(input, operand->reg.value, near_offset(input, choose_target(rng, input)));
         } else if (operand->type == ZYDIS_OPERAND_TYPE_IMMEDIATE && operand->imm.is_relative) {
             unsigned size = insn->insn.raw.imm[0].size / 8;
             uint64_t r = rng_next(rng);
@@ -334,20 +494,28 @@ static bool aim_branch(struct rng *rng, struct input *input, struct insn *insn)
 
 static bool safe_branch(const struct input *input, const struct insn *insn)
 {
+    uint64_t base = segments_load(input->sel[SEG_CS]).base;
     for (unsigned i = 0; i < insn->insn.operand_count; i++) {
         const ZydisDecodedOperand *operand = &insn->operands[i];
         uint64_t target;
+        if (operand->type == ZYDIS_OPERAND_TYPE_POINTER) {
+            if (!safe_far_target(input, operand->ptr.segment, operand->ptr.offset))
+                return false;
+            continue;
+        }
         if (operand->type == ZYDIS_OPERAND_TYPE_IMMEDIATE && operand->imm.is_relative)
-            target = input->rip + input->length + operand->imm.value.u;
+            target = input->rip - base + input->length + operand->imm.value.u;
         else if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER &&
                  operand->visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT)
             target = get_register(input, operand->reg.value);
         else
             continue;
-        if (!input->code64)
+        if (!code64(input))
             target = (uint32_t)target;
-        if (!safe_target(input, target) ||
-            (insn->insn.operand_width == 16 && !safe_target(input, target & 0xffff)))
+        if (insn->insn.operand_width == 16 && !safe_target(input, base + (target & 0xffff)))
+            return false;
+        bool narrow = input->bits == 16 && insn->insn.operand_width == 16;
+        if (!narrow && !safe_target(input, base + target))
             return false;
     }
     /* Pointers in memory are read from the start of a patch or not at all. */
@@ -365,8 +533,7 @@ bool operands_safe(const struct input *input, const struct insn *insn)
         const ZydisDecodedOperand *operand = &insn->operands[i];
         if (!is_memory(operand))
             continue;
-        if (!input->code64 && (operand->mem.segment == ZYDIS_REGISTER_FS ||
-                               operand->mem.segment == ZYDIS_REGISTER_GS))
+        if (is_unusable(input, operand))
             continue;
         uint64_t address = operand_address(input, insn, operand);
         if (!in_data_zone(address) && !is_nowhere(address))
@@ -389,8 +556,11 @@ bool operands_safe(const struct input *input, const struct insn *insn)
          insn->insn.meta.category == ZYDIS_CATEGORY_XSAVEOPT) &&
         ((uint32_t)input->gpr[RAX] > 7 || (uint32_t)input->gpr[RDX]))
         return false; /* components that only the host has */
+    /* IRET leaves the upper part as it finds it. */
+    if (stack_bits(input) == 16 && input->gpr[RSP] >> 16 != STACK_TOP >> 16)
+        return false;
     /* What the stack pointer reaches may not be told by an operand. */
-    uint64_t sp = input->gpr[RSP];
+    uint64_t sp = stack_address(input);
     if (!in_data_zone(sp) && !is_nowhere(sp))
         return false;
     return !is_branch(insn) || safe_branch(input, insn);
@@ -398,8 +568,7 @@ bool operands_safe(const struct input *input, const struct insn *insn)
 
 bool aim_operands(struct rng *rng, struct input *input, struct insn *insn)
 {
-    uint64_t stack = choose_address(rng, insn, input->code64);
-    input->gpr[RSP] = input->code64 ? stack : (uint32_t)stack;
+    input->gpr[RSP] = stack_pointer(input, choose_address(rng, insn, code64(input)));
     tame_registers(rng, input, insn);
     if (!aim_branch(rng, input, insn))
         return false;
@@ -407,8 +576,7 @@ bool aim_operands(struct rng *rng, struct input *input, struct insn *insn)
         if (is_memory(&insn->operands[i]) && !aim(rng, input, insn, i))
             return false;
     if (insn->insn.mnemonic == ZYDIS_MNEMONIC_LEAVE || insn->insn.mnemonic == ZYDIS_MNEMONIC_ENTER)
-        set_register(input, input->code64 ? ZYDIS_REGISTER_RBP : ZYDIS_REGISTER_EBP,
-                     choose_address(rng, insn, input->code64));
+        input->gpr[RBP] = stack_pointer(input, choose_address(rng, insn, code64(input)));
     if (!operands_safe(input, insn))
         return false;
     for (unsigned i = 0; i < insn->insn.operand_count; i++)

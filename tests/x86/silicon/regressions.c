@@ -19,7 +19,7 @@ const char *const regressions[] = {
     "64 664c9c rip=10041fae",
     "64 66f226f2490fa8 rip=100410ce",
     /* Displacements to which something is added. */
-    "64 488d05f8ffff7f",
+    "64 488d05ffffff7f",
     "64 8f8404fcffff7f rax=ffffffff80000104 rsp=10100800 10100800=0123456789abcdef",
     /* Lines of caches have addresses that can fault. */
     "32 0faeb81e7f011d rax=f30e80d5 rip=10041f2e",
@@ -74,5 +74,35 @@ const char *const regressions[] = {
     "64 660f38826dca rbp=1000000000f555f5",
     /* VEX.W outside of 64-bit code. */
     "32 c4c3f961fa82 rax=ffffffff rip=100414d8",
+    /* Segments: selectors are read and written as two bytes. */
+    "64 cae3d6 rsp=10102ff9 rip=100409c6",
+    "64 0fa1 rsp=10102fee rip=10041a94 flags=40252",
+    "32 16 rsp=10100806 10100800=ffffffffffffffffffff",
+    "32 f216 rsp=100ffff2 rip=100409b2 flags=40a57",
+    /* Far branches between modes: whose stack, how wide an offset. */
+    "32 f29a801304103300 rsp=ff6 rip=100407cc es=1f ss=37",
+    "16 ca01cc rsp=30009c80 rip=100406e2 es=47 ss=3f fs=2f gs=2f 10101c80=4b0b3300",
+    "64 f3ff5853 rax=10100f9a rsp=1000000000f3730f rip=100415dc 10100fed=b21100001700",
+    "64 676666664fff1e r14=10101cc0 rip=10041b81 10101cc0=50ae00000000001023",
+    /* Alignment: before the page; far pointers, 80 bits, x87 environments; not VMASKMOV. */
+    "64 3ed1937fff0edd rip=10041cd5 flags=40242",
+    "64 d923 rbx=10100593 rip=10040008 flags=40a42",
+    "32 db6a00 rdx=10102fcb rip=10040fb0 flags=40293 es=37 cs=1f ss=47",
+    "64 364fdb3b r11=10102fdb rip=100409e5 flags=40282",
+    "16 0fb432 rbp=9a rip=10040d35 flags=40216 fs=3f gs=37",
+    "16 6466c82d04a4 rbp=101018c0 rip=10041ffa flags=40a13 ds=2f fs=4f",
+    "16 c4c2552e568c rbp=61f456cd rip=10040f51 flags=40212 fs=2f "
+    "y5=0100004b003c003c0100004b000000cf444f63864019e1c03443e5c60000ba42",
+    "32 c4e279131e rsi=101015cf rip=10040a87 flags=402d3 es=47 ss=47 fs=2b",
+    /* A misaligned vector comes before the stack segment's limit. */
+    "32 360f5eb833008ff5 rax=1a810fb6 rip=10041ff8 es=2f cs=1f ss=47 ds=37 fs=2b",
+    /* Which fault of two, and what it leaves as it was. */
+    "32 672ee15c rip=10040ff6 flags=257 cs=27 gs=3f",
+    "16 f236a4 rcx=c rip=10040ebe es=47 cs=17 ds=0 fs=2f gs=37",
+    "32 66e87414 rsp=2880 rip=1004066d es=37 cs=27 ss=37 ds=f gs=2b",
+    "32 f3f0f30f83d1f1ffff rip=10040ff8 cs=27 ss=47 ds=2f",
+    /* 66h does not narrow it. */
+    "64 f32666640faec9 rip=10040621",
+    "64 6766f3640faec5 rip=10040655",
 };
 const unsigned regression_count = ARRAY_LEN(regressions);

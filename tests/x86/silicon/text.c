@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A case as a line of words: "64" or "32", the instruction's bytes, then what is not the default:
- * "rax=1 flags=246 y3=<64 digits> st0=<20 digits> 10100200=<bytes in memory>". Registers are
- * numbers, the others bytes in the order of memory.
+ * A case as a line of words: "64", "32" or "16", the instruction's bytes, then what is not the
+ * default: "rax=1 flags=246 y3=<64 digits> st0=<20 digits> 10100200=<bytes in memory>". Registers
+ * are numbers, the others bytes in the order of memory.
  */
 #include "case.h"
 
@@ -16,6 +16,8 @@ static const char *const names[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", 
 void case_default(struct input *input)
 {
     memset(input, 0, sizeof(*input));
+    input->bits = 64;
+    segments_default(input);
     input->rip = CODE + 0x100;
     input->gpr[RSP] = DATA + 0x1800;
     input->flags = FLAG_IF | 2;
@@ -48,9 +50,18 @@ struct field {
     unsigned size;
 };
 static const struct field fields[] = {
-    {"rip", offsetof(struct input, rip), 4},      {"flags", offsetof(struct input, flags), 8},
-    {"fcw", offsetof(struct input, unit.fcw), 2}, {"fsw", offsetof(struct input, unit.fsw), 2},
-    {"ftw", offsetof(struct input, unit.ftw), 1}, {"mxcsr", offsetof(struct input, unit.mxcsr), 4},
+    {"rip", offsetof(struct input, rip), 4},
+    {"flags", offsetof(struct input, flags), 8},
+    {"es", offsetof(struct input, sel[SEG_ES]), 2},
+    {"cs", offsetof(struct input, sel[SEG_CS]), 2},
+    {"ss", offsetof(struct input, sel[SEG_SS]), 2},
+    {"ds", offsetof(struct input, sel[SEG_DS]), 2},
+    {"fs", offsetof(struct input, sel[SEG_FS]), 2},
+    {"gs", offsetof(struct input, sel[SEG_GS]), 2},
+    {"fcw", offsetof(struct input, unit.fcw), 2},
+    {"fsw", offsetof(struct input, unit.fsw), 2},
+    {"ftw", offsetof(struct input, unit.ftw), 1},
+    {"mxcsr", offsetof(struct input, unit.mxcsr), 4},
 };
 
 static uint64_t get_field(const struct input *input, const struct field *field)
@@ -64,7 +75,9 @@ void case_print(const struct input *input, FILE *out)
 {
     struct input plain;
     case_default(&plain);
-    fprintf(out, "%s ", input->code64 ? "64" : "32");
+    plain.bits = input->bits;
+    segments_default(&plain);
+    fprintf(out, "%u ", input->bits);
     for (unsigned i = 0; i < input->length; i++)
         fprintf(out, "%02x", input->bytes[i]);
     for (unsigned r = 0; r < 16; r++)
@@ -128,7 +141,10 @@ bool case_parse(struct input *input, const char *line)
     case_default(input);
     const char *word = copy ? strtok_r(copy, " \n", &rest) : NULL;
     bool good = word != NULL;
-    input->code64 = good && strcmp(word, "64") == 0;
+    input->bits = good ? (uint8_t)strtoul(word, NULL, 10) : 0;
+    good = input->bits == 16 || input->bits == 32 || input->bits == 64;
+    if (good)
+        segments_default(input);
     word = good ? strtok_r(NULL, " \n", &rest) : NULL;
     good = word != NULL;
     if (good)
