@@ -146,6 +146,7 @@ static bool decode_gather(const struct decoded *d, struct op *op, unsigned eleme
     op->reg3 = (uint8_t)ZydisRegisterGetId(memory->mem.index) & 31;
     op->index = GPR_ZERO;
     op->shift = (uint8_t)__builtin_ctz(memory->mem.scale | 8u);
+    op->extra16 |= VEC_UNALIGNED; /* SDM 2A 2.4.10 */
     op->fn = do_gather;
     if (op->reg == op->rm || op->reg == op->reg3 || op->rm == op->reg3)
         op->fn = vector_undefined;

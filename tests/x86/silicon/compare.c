@@ -218,6 +218,10 @@ static bool has_mmx(const struct insn *insn)
 static bool either_fault(const struct input *input, const struct insn *insn,
                          const struct outcome *a, const struct outcome *b)
 {
+    /* Which part faults first, and whether it is its page or its segment that does. */
+    if (partial_access(insn) && !is_done(input, a) && !is_done(input, b) && a->vector == VEC_PF &&
+        (b->vector == VEC_GP || b->vector == VEC_SS))
+        return true;
     /* How much is read of what cannot be an instruction, at the end of the segment. */
     if (insn->bad_lock && a->vector == VEC_GP && b->vector == VEC_UD)
         return true;

@@ -94,6 +94,9 @@ const char *const regressions[] = {
     "16 c4c2552e568c rbp=61f456cd rip=10040f51 flags=40212 fs=2f "
     "y5=0100004b003c003c0100004b000000cf444f63864019e1c03443e5c60000ba42",
     "32 c4e279131e rsi=101015cf rip=10040a87 flags=402d3 es=47 ss=47 fs=2b",
+    "32 c4c201921442 rdx=10101640 rip=10040df6 flags=40a53 "
+    "y0=1a000000390000000c000000340000003500000011000000370000000e000000 "
+    "y7=d00bb5cf7c0583b0a48545e374c88d50003c003c0000c0ffff03007c0100004b",
     /* A misaligned vector comes before the stack segment's limit. */
     "32 360f5eb833008ff5 rax=1a810fb6 rip=10041ff8 es=2f cs=1f ss=47 ds=37 fs=2b",
     /* Which fault of two, and what it leaves as it was. */
