@@ -340,6 +340,29 @@ class Picture:
         return sorted(cells)
 
 
+GRUB_ISO = "/usr/lib/grub-rescue/grub-rescue-cdrom.iso"
+
+
+def grub_menu(*options):
+    """The GRUB rescue CD at its menu, with the second entry chosen."""
+    if not os.path.exists(GRUB_ISO):
+        raise Skip(f"{GRUB_ISO} is missing (package grub-rescue-pc)")
+    machine = Machine(*options, "-cdrom", GRUB_ISO, "-display", "none", "-serial", "null")
+    # The menu's frame and the help below it. The machine would leave the menu by itself after 30 s:
+    # a key stops that.
+    while True:
+        check(machine.running(), "the machine ended")
+        picture = machine.picture()
+        if picture.width == 720 and picture.lit(9, 17 * 16, 9, 16) and \
+                picture.lit(60, 19 * 16, 500, 16):
+            break
+        time.sleep(0.5)
+    machine.hmp("sendkey down")
+    # Row 1 has GRUB's version, which is Debian's to change.
+    machine.compare("grub-menu", range(2, 25))
+    return machine
+
+
 def run(*arguments, **options):
     """A machine that should end by itself: (status, standard output, standard error)."""
     machine = Machine(*arguments, monitor=False, **options)

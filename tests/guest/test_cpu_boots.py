@@ -7,11 +7,10 @@ boot and the same on every model.
 """
 import os
 
-from harness import (CACHE, INITRAMFS, IS_QEMU, VMLINUZ, Machine, Skip, assemble, check, main, need,
-                     test, unpacked_kernel)
+from harness import (CACHE, INITRAMFS, IS_QEMU, VMLINUZ, Machine, Skip, check, grub_menu, main, need, test,
+                     unpacked_kernel)
 
 VMLINUZ_I386, INITRAMFS_I386 = (os.path.join(CACHE, name) for name in ("vmlinuz-i386", "initramfs-i386"))
-GRUB_ISO = "/usr/lib/grub-rescue/grub-rescue-cdrom.iso"
 
 
 # Flags of instructions that run on the host's vector unit.
@@ -118,43 +117,12 @@ for row in BOOTS:
     add(*row)
 
 
-def before_the_p6(model):
-    """No kernel of Debian's is that old: the BIOS and a program of 16 bits, from a floppy disk."""
-    image = assemble("floppy")
-    machine = Machine("-cpu", model, "-drive", f"if=floppy,format=raw,file={image}", "-m", "32M", "-display",
-                      "none", "-serial", "null", "-debugcon", "stdio", "-device", "isa-debug-exit,iobase=0xf4")
-    machine.expect("<loaded>")
-    machine.expect("<screen><disk><memory><clock>")
-    machine.hmp("sendkey q")
-    machine.expect("<unreal>")
-    machine.expect("<v86>")
-    check(machine.wait() == 5, f"{model}: status {machine.wait()}")
-
-
 @test(5)
-def i486():
-    before_the_p6("486")
-
-
-@test(5)
-def pentium():
-    before_the_p6("pentium")
-
-
-@test(30, slow=True)
 def grub_on_486():
-    """GRUB, whose code is for the 386, from the CD with its menu on the screen."""
-    if not os.path.exists(GRUB_ISO):
-        raise Skip(f"{GRUB_ISO} is missing (package grub-rescue-pc)")
-    machine = Machine("-cpu", "486", "-m", "64M", "-cdrom", GRUB_ISO, "-display", "none", "-serial", "null")
-    while not grub_menu(machine.picture()):
-        check(machine.running(), "the machine ended")
+    """No kernel of Debian's is that old: GRUB, whose code is for the 386, to its menu. test_floppy.py has a
+    program of 16 bits."""
+    machine = grub_menu("-cpu", "486", "-m", "64M")
     check(machine.quit() == 0, "quit should end the process with 0")
-
-
-def grub_menu(picture):
-    """The frame of the menu, and the help below it."""
-    return picture.width == 720 and picture.lit(9, 17 * 16, 9, 16) and picture.lit(60, 19 * 16, 500, 16)
 
 
 if __name__ == "__main__":

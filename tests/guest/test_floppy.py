@@ -10,11 +10,10 @@ from harness import CACHE, INITRAMFS, IS_QEMU, VMLINUZ, Machine, assemble, check
 FLOPPY_KO = os.path.join(CACHE, "floppy.ko")
 
 
-@test(5)
-def boot_disk():
+def boot(*options):
     """asm/floppy.asm: BIOS calls, unreal mode, virtual-8086 mode."""
     image = assemble("floppy")
-    machine = Machine("-drive", f"if=floppy,format=raw,file={image}", "-m", "32M", "-display", "none", "-serial", "null",
+    machine = Machine(*options, "-drive", f"if=floppy,format=raw,file={image}", "-m", "32M", "-display", "none", "-serial", "null",
                       "-debugcon", "stdio", "-device", "isa-debug-exit,iobase=0xf4")
     machine.expect("<loaded>")  # among what the BIOS says at a port of its own
     machine.expect("<screen><disk><memory><clock>")
@@ -25,6 +24,18 @@ def boot_disk():
     with open(image, "rb") as file:
         file.seek(-512, os.SEEK_END)
         check(file.read() == b"\xef\xbe" * 256, "the last sector should have been written")
+
+
+@test(5)
+def boot_disk():
+    boot()
+
+
+@test(5)
+def on_486_and_pentium():
+    """Processors for which Debian has no kernel."""
+    boot("-cpu", "486")
+    boot("-cpu", "pentium")
 
 
 def with_module():
