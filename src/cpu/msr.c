@@ -129,6 +129,16 @@ static uint64_t *address(struct vcpu *cpu, uint32_t msr)
     }
 }
 
+/* The bits of SPEC_CTRL: IBRS, STIBP, SSBD. Those with Intel's IBRS take STIBP even without it (SDM
+ * 4, table 2-2). */
+static uint64_t spec_ctrl_bits(const struct vcpu *cpu)
+{
+    uint64_t ibrs = has(cpu, CPU_SPEC_CTRL) || has(cpu, CPU_IBRS);
+    uint64_t stibp = has(cpu, CPU_STIBP) || has(cpu, CPU_AMD_STIBP) || has(cpu, CPU_SPEC_CTRL);
+    uint64_t ssbd = has(cpu, CPU_SSBD) || has(cpu, CPU_AMD_SSBD);
+    return ibrs | stibp << 1 | ssbd << 2;
+}
+
 /* Does the model have this one at all? */
 static bool exists(const struct vcpu *cpu, uint32_t msr)
 {
@@ -148,8 +158,7 @@ static bool exists(const struct vcpu *cpu, uint32_t msr)
     case MSR_TSC_ADJUST:
         return has(cpu, CPU_TSC_ADJUST);
     case MSR_SPEC_CTRL:
-        return has(cpu, CPU_SPEC_CTRL) || has(cpu, CPU_STIBP) || has(cpu, CPU_SSBD) ||
-               has(cpu, CPU_IBRS) || has(cpu, CPU_AMD_STIBP) || has(cpu, CPU_AMD_SSBD);
+        return spec_ctrl_bits(cpu) != 0;
     case MSR_PRED_CMD:
         return has(cpu, CPU_SPEC_CTRL) || has(cpu, CPU_IBPB);
     case MSR_ARCH_CAPABILITIES:
@@ -400,7 +409,7 @@ static bool write_special(struct vcpu *cpu, uint32_t msr, uint64_t value)
         cpu->tsc_adjust = value;
         return true;
     case MSR_SPEC_CTRL:
-        if (value & ~7ull)
+        if (value & ~spec_ctrl_bits(cpu))
             return false;
         cpu->spec_ctrl = value;
         return true;

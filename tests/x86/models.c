@@ -482,6 +482,34 @@ static void registers(void **state)
     }
 }
 
+/* Registers that are there, and bits of them that are not. */
+static void register_bits(void **state)
+{
+    static const struct {
+        const char *without;
+        uint32_t msr;
+        uint64_t bits;
+    } rows[] = {
+        {"-syscall", 0xc0000080, EFER_SCE},  {"-lm", 0xc0000080, EFER_LME},
+        {"-nx", 0xc0000080, EFER_NXE},       {"-fxsr-opt", 0xc0000080, EFER_FFXSR},
+        {"-spec-ctrl,-ibrs", 0x48, 1},       {"-stibp,-amd-stibp,-spec-ctrl", 0x48, 2},
+        {"-ssbd,-amd-ssbd", 0x48, 4},        {"phys-bits=39", 0x200, 1ull << 39},
+        {"phys-bits=39", 0x201, 1ull << 39},
+    };
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+        char without[64];
+        snprintf(without, sizeof(without), "max,%s", rows[i].without);
+        struct bench *b = bench_new("max");
+        assert_true(cpu_write_msr(b->cpu, rows[i].msr, rows[i].bits));
+        bench_free(b);
+        b = bench_new(without);
+        assert_true(cpu_write_msr(b->cpu, rows[i].msr, 0));
+        assert_false(cpu_write_msr(b->cpu, rows[i].msr, rows[i].bits));
+        bench_free(b);
+    }
+}
+
 /* Those that system software of AMD's processors, and Hygon's, reads without asking CPUID. */
 static void makers_registers(void **state)
 {
@@ -508,6 +536,7 @@ int main(void)
         cmocka_unit_test(control_bits),
         cmocka_unit_test(page_tables),
         cmocka_unit_test(registers),
+        cmocka_unit_test(register_bits),
         cmocka_unit_test(makers_registers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
