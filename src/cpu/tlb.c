@@ -326,9 +326,15 @@ void tlb_flush_page(struct vcpu *cpu, gva_t addr)
 
 void tlb_forget_writes(struct vcpu *cpu, gpa_t gpa)
 {
-    gpa &= PAGE_MASK;
+    const struct mem_range *range = cpu_range(cpu, gpa);
+    if (!range->region || range->kind == MEM_IO)
+        return;
+    uintptr_t host = (uintptr_t)mem_host(range, gpa & PAGE_MASK);
     for (unsigned mmu = 0; mmu < MMU_COUNT; mmu++)
-        for (unsigned i = 0; i < TLB_ENTRIES; i++)
-            if (cpu->tlb_slow[mmu][i].gpa == gpa)
-                cpu->tlb[mmu][i].tag[ACCESS_WRITE] = 0;
+        for (unsigned i = 0; i < TLB_ENTRIES; i++) {
+            struct tlb_entry *entry = &cpu->tlb[mmu][i];
+            uint64_t tag = entry->tag[ACCESS_WRITE];
+            if (tag && (tag & PAGE_MASK) + entry->delta == host)
+                entry->tag[ACCESS_WRITE] = 0;
+        }
 }

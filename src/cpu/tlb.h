@@ -36,7 +36,8 @@ void tlb_check_write(struct vcpu *cpu, gva_t addr, unsigned length, unsigned mmu
 void tlb_flush(struct vcpu *cpu);
 void tlb_flush_page(struct vcpu *cpu, gva_t addr);
 
-/* Drops write permission that was cached for the page at gpa, so that the next write is seen. */
+/* Drops write permission that was cached for the RAM page at gpa, by whichever of its addresses, so
+ * that the next write is seen. */
 void tlb_forget_writes(struct vcpu *cpu, gpa_t gpa);
 
 /* Walk without side effects, for monitors: the guest-physical address of addr, or false. */

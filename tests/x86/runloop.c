@@ -229,9 +229,91 @@ static void interrupt_waits(void **state)
     }
 }
 
+/* The first 64 KiB of RAM again, at another physical address. */
+enum { ALIAS = 0x80000, CALLED = 0x2000 };
+
+static void alias_init(struct machine *m, struct mem_region *alias, const uint8_t *program,
+                       size_t size)
+{
+    static const uint8_t called[] = {0x40, 0xc3}; /* inc ax; ret */
+    machine_init(m, program, size);
+    *alias = (struct mem_region){.name = "alias",
+                                 .kind = MEM_RAM,
+                                 .enabled = true,
+                                 .priority = 1,
+                                 .base = ALIAS,
+                                 .size = 0x10000,
+                                 .ram = m->bench->ram};
+    mem_add(m->bench->world.mem, alias);
+    assert_true(ram_copy_in(m->bench->ram, CALLED, called, sizeof(called)));
+}
+
+static void alias_end(struct machine *m, struct mem_region *alias)
+{
+    mem_remove(m->bench->world.mem, alias);
+    machine_end(m);
+}
+
+/* A store through another physical address of the same RAM changes the code too, though its page
+ * was in the TLB as writable before there was code. */
+static void store_by_alias(void **state)
+{
+    static const uint8_t program[] = {
+        0xb8, 0x00, 0x80,                   /* mov ax, 0x8000 */
+        0x8e, 0xc0,                         /* mov es, ax */
+        0x26, 0xc6, 0x06, 0x00, 0x20, 0x40, /* mov byte [es:0x2000], 0x40: inc ax */
+        0x31, 0xc0,                         /* xor ax, ax */
+        0xe8, 0xf0, 0x0f,                   /* call 0x2000 */
+        0x26, 0xc6, 0x06, 0x00, 0x20, 0x48, /* mov byte [es:0x2000], 0x48: dec ax */
+        0xe8, 0xe7, 0x0f,                   /* call 0x2000 */
+        0xf4,                               /* hlt */
+    };
+    struct machine m;
+    struct mem_region alias;
+    (void)state;
+    alias_init(&m, &alias, program, sizeof(program));
+    machine_run(&m);
+    assert_int_equal((uint16_t)m.bench->cpu->gpr[RAX], 0);
+    alias_end(&m, &alias);
+}
+
+/* So does a device, by each address and by the RAM itself, while the processor has the code. */
+static void device_writes_code(void **state)
+{
+    static const uint8_t program[] = {
+        0x31, 0xc0,       /* xor ax, ax */
+        0xe8, 0xfb, 0x0f, /* call 0x2000 */
+        0xf4,             /* hlt */
+        0xe8, 0xf7, 0x0f, /* call 0x2000 */
+        0xf4,             /* hlt */
+    };
+    static const uint8_t decrement = 0x48;
+    (void)state;
+    for (unsigned way = 0; way < 3; way++) {
+        struct machine m;
+        struct mem_region alias;
+        alias_init(&m, &alias, program, sizeof(program));
+        struct mem *mem = m.bench->world.mem;
+        machine_run(&m);
+        assert_int_equal((uint16_t)m.bench->cpu->gpr[RAX], 1);
+        if (way < 2) {
+            assert_true(mem_write(mem, way ? ALIAS + CALLED : CALLED, &decrement, 1));
+        } else {
+            *(ram_host(m.bench->ram, CALLED / PAGE_SIZE)) = decrement;
+            mem_ram_written(mem, m.bench->ram, CALLED, 1);
+        }
+        m.bench->cpu->halted = false;
+        machine_run(&m);
+        assert_int_equal((uint16_t)m.bench->cpu->gpr[RAX], 0);
+        alias_end(&m, &alias);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(store_by_alias),
+        cmocka_unit_test(device_writes_code),
         cmocka_unit_test(interrupt_waits),
         cmocka_unit_test(dead_blocks_are_freed),
         cmocka_unit_test(limit),

@@ -1,24 +1,36 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The code cache: decoded blocks by guest-physical page. A page that holds any is marked RAM_CODE,
- * so that every writer says so; a write into one of its 64-byte pieces that were decoded drops all
- * the page's blocks. Blocks point only to blocks of their own page, so they go together. A dropped
- * block may be the one that runs: its ops are turned into op_resync, and its memory is freed later.
+ * The code cache: decoded blocks by page of RAM, whatever its guest-physical addresses are (the map
+ * may show a page at several; a write by any of them counts). A page that holds any is marked
+ * RAM_CODE, so that every writer says so; a write into one of its 64-byte pieces that were decoded
+ * drops all the page's blocks. Blocks point only to blocks of their own page, so they go together.
+ * A dropped block may be the one that runs: its ops are turned into op_resync, and its memory is
+ * freed later.
  */
 #include "engine/interp/internal.h"
 
 #include <stdlib.h>
 
-static unsigned page_bucket(gpa_t gpa)
+/* Where the host has the page; where nothing holds memory, its address, made odd. */
+static uint64_t page_key(struct interp_vcpu *in, gpa_t gpa)
 {
-    uint64_t page = gpa >> PAGE_SHIFT;
+    const struct mem_range *range = cpu_range(in->cpu, gpa);
+    if (!range->region || range->kind == MEM_IO)
+        return (gpa & PAGE_MASK) | 1;
+    return (uintptr_t)mem_host(range, gpa & PAGE_MASK);
+}
+
+static unsigned page_bucket(uint64_t key)
+{
+    uint64_t page = key >> PAGE_SHIFT;
     return (unsigned)(page ^ page >> 12) & (CODE_BUCKETS - 1);
 }
 
 static struct code_page **page_find(struct interp_vcpu *in, gpa_t gpa)
 {
-    struct code_page **at = &in->pages[page_bucket(gpa)];
-    while (*at && (*at)->gpa != (gpa & PAGE_MASK))
+    uint64_t key = page_key(in, gpa);
+    struct code_page **at = &in->pages[page_bucket(key)];
+    while (*at && (*at)->key != key)
         at = &(*at)->next;
     return at;
 }
@@ -63,6 +75,7 @@ void cache_insert(struct interp_vcpu *in, gpa_t gpa, struct block *block)
             in->dead = block;
             return;
         }
+        page->key = page_key(in, gpa);
         page->gpa = gpa & PAGE_MASK;
         *at = page;
         in->code_bytes += sizeof(*page);

@@ -44,8 +44,9 @@ struct block {
 
 struct code_page {
     struct code_page *next; /* in the bucket */
-    gpa_t gpa;
-    uint64_t chunks; /* which 64-byte pieces of the page hold decoded code */
+    uint64_t key;           /* of the page of RAM */
+    gpa_t gpa;              /* where it was first run */
+    uint64_t chunks;        /* which 64-byte pieces of the page hold decoded code */
     struct block *blocks[PAGE_BUCKETS];
 };
 
