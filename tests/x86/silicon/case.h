@@ -21,7 +21,7 @@
 #include <Zydis/Zydis.h>
 
 #include "base/bytes.h"
-#include "cpu/vcpu.h"
+#include "cpu/engine.h"
 
 enum { USER_CS32 = 0x23, USER_DS = 0x2b, USER_CS64 = 0x33 }; /* Linux's selectors */
 
@@ -155,7 +155,7 @@ void native_run(const struct input *input, struct outcome *outcome);
 
 /* guest.c */
 void host_vendor(char vendor[13]); /* as CPUID has it, with its NUL */
-void guest_create(void);
+void guest_create(const struct engine_type *type);
 uint8_t *guest_data(void);
 void guest_run(const struct input *input, struct outcome *outcome);
 

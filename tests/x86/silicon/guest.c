@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The interpreted side: a processor at privilege level 3, in long mode as Linux sets it up, with
- * the sandbox's pages. Every vector's handler, at level 0, is a HLT whose address tells the vector.
+ * The side of an engine of ours: a processor at privilege level 3, in long mode as Linux sets it
+ * up, with the sandbox's pages. Every vector's handler, at level 0, is a HLT whose address tells
+ * the vector.
  */
 #include "case.h"
 
@@ -11,7 +12,6 @@
 
 #include "base/error.h"
 #include "cpu/model.h"
-#include "engine/interp/interp.h"
 
 /* Guest-physical addresses; KERNEL is where they are seen at level 0. */
 enum {
@@ -35,6 +35,7 @@ enum { PAGE_PRESENT = 1, PAGE_WRITABLE = 2, PAGE_USER = 4, PAGE_LARGE = 0x80 };
 #define PAGE_NX (1ull << 63)
 
 static struct {
+    const struct engine_type *type;
     struct mem *mem;
     struct ram *ram;
     struct mem_region region;
@@ -101,9 +102,10 @@ static void fail(const struct error *err)
     exit(1);
 }
 
-void guest_create(void)
+void guest_create(const struct engine_type *type)
 {
     struct error err;
+    guest.type = type;
     if (mem_create(&guest.mem, &err) || ram_create(&guest.ram, "fuzz", RAM_SIZE, &err) ||
         cpu_model_create(&guest.model, NULL, &err))
         fail(&err);
@@ -120,9 +122,9 @@ void guest_create(void)
         abort(); /* mapped in one piece */
     guest.world = (struct vcpu_world){
         .mem = guest.mem, .a20_mask = ~0ull, .lock = no_lock, .unlock = no_lock};
-    if (interp_engine.create(&guest.engine, guest.mem, &err) ||
+    if (type->create(&guest.engine, guest.mem, &err) ||
         vcpu_create(&guest.cpu, 0, &guest.model, &guest.world) ||
-        interp_engine.vcpu_attach(guest.engine, guest.cpu, &err))
+        type->vcpu_attach(guest.engine, guest.cpu, &err))
         fail(&err);
     build_tables();
 }
@@ -232,7 +234,9 @@ void guest_run(const struct input *input, struct outcome *outcome)
     cpu->pending_db = 0;
     cpu->fault_vector = -1;
     cpu_update_mode(cpu);
-    enum vcpu_exit why = interp_engine.vcpu_run(guest.engine, cpu);
+    guest.type->sync_in(guest.engine, cpu);
+    enum vcpu_exit why = guest.type->vcpu_run(guest.engine, cpu);
+    guest.type->sync_out(guest.engine, cpu);
     memcpy(outcome->gpr, cpu->gpr, sizeof(outcome->gpr));
     take_unit(&cpu->fpu, &outcome->unit);
     if (why == VCPU_EXIT_HALTED)

@@ -2,7 +2,7 @@
  *
  * cpu-fuzz: random instructions by the interpreter and by the processor itself.
  *
- *   cpu-fuzz SEED COUNT [PROCESSES]   compares COUNT cases; replays the known ones first
+ *   cpu-fuzz SEED COUNT [PROCESSES [ENGINE]]   compares COUNT cases; replays the known ones first
  *   cpu-fuzz replay 'LINE'            one case, as a mismatch prints it
  *   cpu-fuzz excluded                 which instructions are not compared, and why
  *
@@ -17,6 +17,11 @@
 #include <unistd.h>
 
 #include "case.h"
+#include "engine/interp/interp.h"
+
+/* What is compared with the processor. */
+static const struct engine_type *const engines[] = {&interp_engine};
+static const struct engine_type *engine = &interp_engine;
 
 enum { PROCESSES_MAX = 64, SHOWN = 100, SHOWN_OF_EACH = 1 };
 
@@ -73,7 +78,7 @@ static bool run_line(const char *line)
 
 static void work(uint64_t seed, uint64_t first, uint64_t count, uint64_t step)
 {
-    guest_create();
+    guest_create(engine);
     uint64_t done = 0;
     for (uint64_t number = first; number < count; number += step) {
         struct input input;
@@ -150,7 +155,7 @@ static int in_child(bool (*run)(const char *), const char *line)
         const char *why;
         int status = CANNOT;
         if (native_create(&why)) {
-            guest_create();
+            guest_create(engine);
             status = (run ? run(line) : replay_known()) ? AGREES : DIFFERS;
         } else {
             printf("ok 1 - known cases # SKIP %s\nok 2 - random cases # SKIP %s\n", why, why);
@@ -173,9 +178,19 @@ static bool vendor_wanted(void)
     return !wanted || strcmp(wanted, vendor) == 0;
 }
 
+static bool choose_engine(const char *name)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(engines); i++)
+        if (strcmp(engines[i]->name, name) == 0) {
+            engine = engines[i];
+            return true;
+        }
+    return false;
+}
+
 static int usage(void)
 {
-    fputs("usage: cpu-fuzz SEED COUNT [PROCESSES] | replay 'LINE' | excluded\n", stderr);
+    fputs("usage: cpu-fuzz SEED COUNT [PROCESSES [ENGINE]] | replay 'LINE' | excluded\n", stderr);
     return 2;
 }
 
@@ -190,7 +205,7 @@ int main(int argc, char **argv)
         puts(status == AGREES ? "agrees" : "differs");
         return status;
     }
-    if (argc < 3 || argc > 4)
+    if (argc < 3 || argc > 5 || (argc == 5 && !choose_engine(argv[4])))
         return usage();
     uint64_t seed = strtoull(argv[1], NULL, 0), count = strtoull(argv[2], NULL, 0);
     unsigned processes = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 0) : 1;
