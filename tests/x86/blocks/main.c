@@ -303,7 +303,7 @@ int main(int argc, char **argv)
         return 2;
     }
     uint64_t seed = left ? strtoull(args[0], NULL, 0) : 20261125;
-    uint64_t number = left ? strtoull(args[1], NULL, 0) : 30000;
+    uint64_t number = left ? strtoull(args[1], NULL, 0) : 10000;
     const char *a = left == 4 ? args[2] : "interp", *b = left == 4 ? args[3] : "interp";
     if (!left)
         return run_test(seed, number, a, b);
