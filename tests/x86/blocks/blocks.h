@@ -104,7 +104,8 @@ struct machine;
 enum outcome { OUTCOME_HALTED, OUTCOME_TRIPLE_FAULT, OUTCOME_ENDLESS };
 struct machine *machine_new(const struct engine_type *type);
 void machine_free(struct machine *m);
-enum outcome machine_run(struct machine *m, const struct program *p);
+/* patient: a block has seconds rather than milliseconds to end. */
+enum outcome machine_run(struct machine *m, const struct program *p, bool patient);
 const struct vcpu *machine_cpu(const struct machine *m);
 const uint8_t *machine_ram(const struct machine *m); /* RAM_SIZE bytes */
 /* Engines with a fault built in, for the self-test. */

@@ -40,7 +40,7 @@ enum {
     SEL_USER = 0x28, /* of the user's, which follow in the same order: + this */
     SEL_TSS = 0x60,
 };
-enum { WATCH_MICROSECONDS = 5000, WATCH_TICKS = 8 };
+enum { WATCH_MICROSECONDS = 5000, WATCH_TICKS = 8, WATCH_TICKS_LONG = 2000 };
 
 struct machine {
     const struct engine_type *type;
@@ -55,7 +55,7 @@ struct machine {
     uint8_t *host;
     pthread_t watch;
     _Atomic uint64_t started; /* blocks; odd while one runs */
-    _Atomic bool stop;
+    _Atomic bool stop, patient;
     uint8_t image[RAM_SIZE];
 };
 
@@ -119,7 +119,7 @@ static void *watch(void *opaque)
         uint64_t started = atomic_load(&m->started);
         ticks = started == seen && started & 1 ? ticks + 1 : 0;
         seen = started;
-        if (ticks >= WATCH_TICKS) {
+        if (ticks >= (atomic_load(&m->patient) ? WATCH_TICKS_LONG : WATCH_TICKS)) {
             cpu_request(m->cpu, VCPU_REQ_KICK);
             m->type->kick(m->engine, m->cpu);
         }
@@ -377,8 +377,9 @@ static void put_state(struct machine *m, const struct program *p)
     m->type->sync_in(m->engine, cpu);
 }
 
-enum outcome machine_run(struct machine *m, const struct program *p)
+enum outcome machine_run(struct machine *m, const struct program *p, bool patient)
 {
+    atomic_store(&m->patient, patient);
     put_memory(m, p);
     put_state(m, p);
     atomic_fetch_add(&m->started, 1);

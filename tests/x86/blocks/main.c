@@ -162,14 +162,18 @@ static void describe_end(FILE *out, const struct machine *m, const char *name)
 static bool agrees(struct pair *pair, const struct program *p, FILE *report)
 {
     struct judge j = {.report = report, .same = true};
-    enum outcome a = machine_run(pair->a, p), b = machine_run(pair->b, p);
-    if (a == OUTCOME_ENDLESS || b == OUTCOME_ENDLESS) {
+    enum outcome a = machine_run(pair->a, p, false), b = machine_run(pair->b, p, false);
+    if (a == OUTCOME_ENDLESS && b == OUTCOME_ENDLESS) {
         pair->endless++;
-        return a == b;
+        return true;
     }
+    if (a == OUTCOME_ENDLESS) /* a slow one, or the host is busy */
+        a = machine_run(pair->a, p, true);
+    if (b == OUTCOME_ENDLESS)
+        b = machine_run(pair->b, p, true);
     pair->halted += a == OUTCOME_HALTED;
     pair->shut_down += a == OUTCOME_TRIPLE_FAULT;
-    compare_number(&j, "end (0: halted, 1: shut down)", a, b);
+    compare_number(&j, "end (0: halted, 1: shut down, 2: without end)", a, b);
     const struct vcpu *x = machine_cpu(pair->a), *y = machine_cpu(pair->b);
     compare_number(&j, "rip", x->rip, y->rip);
     compare_number(&j, "flags", cpu_rflags(x), cpu_rflags(y));
@@ -178,7 +182,7 @@ static bool agrees(struct pair *pair, const struct program *p, FILE *report)
     compare_unit(&j, &x->fpu, &y->fpu);
     compare_system(&j, x, y);
     compare_memory(&j, machine_ram(pair->a), machine_ram(pair->b));
-    if (report && !j.same) {
+    if (report && !j.same && a != OUTCOME_ENDLESS && b != OUTCOME_ENDLESS) {
         describe_end(report, pair->a, pair->name_a);
         describe_end(report, pair->b, pair->name_b);
     }
