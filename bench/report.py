@@ -102,9 +102,12 @@ class Report:
         """What is missing and why; results that differ; clocks that differ."""
         remarks = []
         for engine, results in self.figures.items():
+            reasons = {}
             for name, entry in results.items():
                 if "missing" in entry:
-                    remarks.append(f"{engine}, {name}: {entry['missing']}")
+                    reasons.setdefault(entry["missing"], []).append(name)
+            for reason, names in reasons.items():
+                remarks.append(f"{engine}: {reason} ({'all' if len(names) == len(results) else ', '.join(names)})")
         for name in self.titles:
             results = {engine: self.figures[engine].get(name, {}).get("result") for engine in self.figures}
             if len({result for result in results.values() if result}) > 1:

@@ -180,22 +180,30 @@ static void do_run(const char *name, char **words)
     unlink(OUT);
 }
 
-/* Words of unequal frequency: compresses about as well as English. */
+/* Words of unequal frequency, as gzip finds them in English or in a program's source. */
 static void make_text(const char *path, uint64_t size)
 {
-    static const char syllables[16][4] = {"ta", "re",  "mon", "li", "e",  "shu", "ka", "in",
-                                          "o",  "ver", "st",  "pa", "ne", "qui", "al", "du"};
+    static const char often[] = "etaoinshrdlucmfwypvbgkqjxz";
     FILE *file = fopen(path, "w");
     if (!file)
         return;
     uint64_t seed = 11;
     for (uint64_t at = 0; at < size;) {
-        char word[32] = "";
-        uint32_t number = work_random(&seed) % 4096 * (work_random(&seed) % 4096) / 4096;
-        for (; number; number >>= 4)
-            strcat(word, syllables[number & 15]);
-        strcat(word, work_random(&seed) % 11 ? " " : ".\n");
-        size_t length = strlen(word);
+        char word[24];
+        size_t length = 0;
+        /* Its number, small ones more often; its letters follow from that. */
+        uint64_t number = (uint64_t)(work_random(&seed) & 0xffff) * (work_random(&seed) & 0xffff);
+        number = number * (work_random(&seed) & 0xffff) >> 34;
+        uint64_t letters = number * 2654435761u + 12345;
+        size_t wanted = 2 + (number > 64) + (number > 600) + (letters & 3) + 2 * (letters >> 2 & 1);
+        while (length < wanted) {
+            uint32_t first = work_random(&letters) & 255;
+            word[length++] = often[first * (work_random(&letters) & 255) * 26 >> 16];
+        }
+        uint32_t end = work_random(&seed) % 16;
+        word[length++] = end > 1 ? ' ' : end == 1 ? ',' : '.';
+        if (end < 2)
+            word[length++] = work_random(&seed) & 3 ? ' ' : '\n';
         if (length > size - at)
             length = size - at;
         fwrite(word, 1, length, file);
