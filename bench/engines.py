@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What runs the workloads: Trapeze with one of its engines, QEMU, or the host itself.
 
-run_jobs() of each gives {name: {"seconds", "cpu", "guest_seconds", "result"}}, or {"missing": why} in its place.
+run_jobs() of each writes into results {name: {"seconds", "cpu", "guest_seconds", "result"}}, or {"missing": why}, as far
+as it comes.
 """
 import os
 import re
@@ -111,16 +112,16 @@ class Jobs:
                 subprocess.run(["cpio", "-idmu", "--quiet", "--no-preserve-owner"], stdin=file, cwd=folder, check=True)
 
 
-def read_marks(names, next_mark, cpu_now):
-    """Follows the driver's marks up to its end. next_mark() waits for a line; cpu_now(pid) is the processor time so
-    far, None for what the driver says itself."""
-    results = {name: {"missing": "not reached"} for name in names}
+def read_marks(results, next_mark, cpu_now):
+    """Follows the driver's marks up to its end. next_mark() waits for a line; cpu_now() is the processor time so
+    far, 0 for what the driver says itself."""
     name = start = cpu = seconds = used = None
     while (line := next_mark()) != "=end":
         moment = time.perf_counter()
         kind, words = line[:1], line[1:].split(" ")
         if kind == "<":
             name, start, cpu = words[0], moment, cpu_now()
+            results[name] = {"missing": "it did not come to its end"}
             say(f" {name}")
         elif kind == "|":
             seconds = moment - start
@@ -130,13 +131,11 @@ def read_marks(names, next_mark, cpu_now):
                              "guest_seconds": int(words[1]) / 1e9, "result": words[3]}
         elif kind == "?":
             results[words[0]] = {"missing": " ".join(words[1:])}
-    return results
 
 
 def say(text):
     """Progress, for whoever sits there."""
-    if sys.stderr.isatty():
-        print(text, end="", file=sys.stderr, flush=True)
+    print(text, end="", file=sys.stderr, flush=True)
 
 
 class Guest:
@@ -187,9 +186,9 @@ class Guest:
         machine.end()
         return figures
 
-    def run_jobs(self, jobs):
-        """(results, peak of memory beyond the guest's RAM: looked at after each workload, and without the kernel and
-        the files, which a monitor keeps for the guest's next reset and which nobody boots as large as this)"""
+    def run_jobs(self, jobs, results):
+        """The peak of memory beyond the guest's RAM: looked at after each workload, and without the kernel and
+        the files, which a monitor keeps for the guest's next reset and which nobody boots as large as this."""
         log = tempfile.NamedTemporaryFile(prefix="trapeze-bench-")
         machine = self.machine("-display", "none", "-serial", f"file:{log.name}", "-debugcon", "stdio",
                                "-kernel", KERNEL, "-initrd", jobs.initramfs,
@@ -205,7 +204,7 @@ class Guest:
             return line
 
         try:
-            results = read_marks(jobs.names, next_mark, lambda: cpu_seconds(pid))
+            read_marks(results, next_mark, lambda: cpu_seconds(pid))
             self.statistics = machine.hmp("info jit").strip()
         except harness.Failure as reason:
             with open(log.name, errors="replace") as file:
@@ -215,7 +214,7 @@ class Guest:
         finally:
             machine.end()
             log.close()
-        return results, peak - os.path.getsize(KERNEL) - os.path.getsize(jobs.initramfs)
+        return peak - os.path.getsize(KERNEL) - os.path.getsize(jobs.initramfs)
 
 
 class Native:
@@ -231,7 +230,7 @@ class Native:
     def boot(self):
         return None
 
-    def run_jobs(self, jobs):
+    def run_jobs(self, jobs, results):
         place = "/dev/shm" if os.access("/dev/shm", os.W_OK) and not noexec("/dev/shm") else None
         with tempfile.TemporaryDirectory(prefix="trapeze-bench-", dir=place) as tree:
             jobs.unpack(tree)
@@ -244,22 +243,24 @@ class Native:
                     if not line:
                         raise Missing(process.stderr.read().strip() or "the driver ended early")
                     return line.rstrip("\n")
-                return read_marks(jobs.names, next_mark, lambda: 0), None
+                read_marks(results, next_mark, lambda: 0)
+        return 0
 
 
 def noexec(folder):
     return bool(os.statvfs(folder).f_flag & os.ST_NOEXEC)
 
 
-def prepare():
-    """Builds and makes what all engines need."""
-    for maker in ("make-kernel", "make-initramfs", "make-bench"):
-        subprocess.run([os.path.join(ROOT, "tools/guest", maker)], check=True)
+def prepare(parts):
+    """Builds and makes what all engines need, and those parts of the guest's files."""
+    for maker in (["make-kernel"], ["make-initramfs"], ["make-bench", *parts]):
+        subprocess.run([os.path.join(ROOT, "tools/guest", maker[0]), *maker[1:]], check=True)
     subprocess.run(["make", "--no-print-directory", "-s", "-C", os.path.join(HERE, "guest")], check=True)
 
 
-def known(trapeze):
-    engines = {name: Guest(name, f"trapeze {name}", trapeze, ["-accel", name]) for name in ("dbt", "interp", "kvm")}
+def known(trapeze, extra):
+    engines = {name: Guest(name, f"trapeze {name}", trapeze, ["-accel", name, *extra])
+               for name in ("dbt", "interp", "kvm")}
     engines["tcg"] = Guest("tcg", "qemu tcg", "qemu-system-x86_64", ["-accel", "tcg"])
     engines["native"] = Native()
     return engines
