@@ -98,6 +98,16 @@ class Report:
         line("peak memory beyond guest RAM, MiB", memory and memory / MIB, "%.1f", 64, 24, at_most)
         return lines
 
+    def wrong(self):
+        """{workload: {engine: result}} where the results of a workload are not all the same."""
+        differing = {}
+        for name in self.titles:
+            results = {engine: entries[name]["result"] for engine, entries in self.figures.items()
+                       if entries.get(name, {}).get("result")}
+            if len(set(results.values())) > 1:
+                differing[name] = results
+        return differing
+
     def remarks(self):
         """What is missing and why; results that differ; clocks that differ."""
         remarks = []
@@ -108,11 +118,9 @@ class Report:
                     reasons.setdefault(entry["missing"], []).append(name)
             for reason, names in reasons.items():
                 remarks.append(f"{engine}: {reason} ({'all' if len(names) == len(results) else ', '.join(names)})")
-        for name in self.titles:
-            results = {engine: self.figures[engine].get(name, {}).get("result") for engine in self.figures}
-            if len({result for result in results.values() if result}) > 1:
-                remarks.append(f"WRONG RESULT, {name}: " + ", ".join(f"{engine} {result}" for engine, result
-                                                                      in results.items() if result))
+        for name, results in self.wrong().items():
+            remarks.append(f"WRONG RESULT, {name}: " + ", ".join(f"{engine} {result}" for engine, result
+                                                                  in results.items()))
         for engine, results in self.figures.items():
             late = [name for name, entry in results.items() if entry.get("guest_seconds")
                     and abs(entry["guest_seconds"] - entry["seconds"]) > 0.02 + 0.02 * entry["seconds"]]
