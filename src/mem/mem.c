@@ -19,7 +19,7 @@ enum { IO_DEPTH_MAX = 3 };
 
 struct mem {
     struct mem_region *regions; /* latest first */
-    struct mem_view *view;
+    struct mem_view *view, *smm_view;
     struct mem_listener *listeners;
     unsigned changing; /* depth of mem_begin */
     bool changed;
@@ -40,13 +40,19 @@ static int compare_addresses(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+/* Is the region part of the view of system management mode, or of the ordinary one? */
+static bool seen(const struct mem_region *region, bool smm)
+{
+    return region->enabled && region->size && (smm || !region->smm_only);
+}
+
 /* Where the owner of the address space may change: sorted, the first is 0. */
 static size_t edges_of(const struct mem *mem, uint64_t *edges)
 {
     size_t count = 0;
     edges[count++] = 0;
     for (const struct mem_region *region = mem->regions; region; region = region->next) {
-        if (!region->enabled || !region->size)
+        if (!region->enabled || !region->size) /* an edge too many does no harm */
             continue;
         edges[count++] = region->base;
         if (last_of(region) != UINT64_MAX)
@@ -57,11 +63,11 @@ static size_t edges_of(const struct mem *mem, uint64_t *edges)
 }
 
 /* The region that answers at gpa: regions are latest first, so the first of a priority wins. */
-static const struct mem_region *top_at(const struct mem *mem, gpa_t gpa)
+static const struct mem_region *top_at(const struct mem *mem, gpa_t gpa, bool smm)
 {
     const struct mem_region *top = NULL;
     for (const struct mem_region *region = mem->regions; region; region = region->next)
-        if (region->enabled && region->size && region->base <= gpa && gpa <= last_of(region) &&
+        if (seen(region, smm) && region->base <= gpa && gpa <= last_of(region) &&
             (!top || region->priority > top->priority))
             top = region;
     return top;
@@ -84,7 +90,7 @@ static struct mem_range range_at(const struct mem_region *region, gpa_t first)
     return range;
 }
 
-static struct mem_view *flatten(const struct mem *mem)
+static struct mem_view *flatten(const struct mem *mem, bool smm)
 {
     size_t regions = 0;
     for (const struct mem_region *region = mem->regions; region; region = region->next)
@@ -102,7 +108,7 @@ static struct mem_view *flatten(const struct mem *mem)
     for (size_t i = 0; i < count; i++) {
         if (i && edges[i] == edges[i - 1])
             continue;
-        const struct mem_region *top = top_at(mem, edges[i]);
+        const struct mem_region *top = top_at(mem, edges[i], smm);
         struct mem_range *previous = view->count ? &view->ranges[view->count - 1] : NULL;
         if (previous && previous->region == top)
             continue;
@@ -127,26 +133,35 @@ static bool same_view(const struct mem_view *a, const struct mem_view *b)
     return true;
 }
 
+/* Puts a new view in the place of *at, unless they are the same. Takes `view`. */
+static bool replace_view(struct mem_view **at, struct mem_view *view)
+{
+    if (same_view(*at, view)) {
+        mem_view_unref(view);
+        return false;
+    }
+    mem_view_unref(*at);
+    *at = view;
+    return true;
+}
+
 static void update(struct mem *mem)
 {
     mem->changed = true;
     if (mem->changing)
         return;
-    struct mem_view *view = flatten(mem);
-    if (!view) {
+    struct mem_view *view = flatten(mem, false), *smm_view = flatten(mem, true);
+    if (!view || !smm_view) {
         /* The old map stays in force and the next change tries again. */
         log_warn("out of memory for the map of the guest's address space");
+        free(view);
+        free(smm_view);
         return;
     }
     mem->changed = false;
-    if (same_view(mem->view, view)) {
-        free(view);
-        return;
-    }
-    if (mem->view)
-        mem_view_unref(mem->view);
-    mem->view = view;
-    for (struct mem_listener *l = mem->listeners, *next; l; l = next) {
+    bool changed = replace_view(&mem->view, view);
+    changed |= replace_view(&mem->smm_view, smm_view);
+    for (struct mem_listener *l = mem->listeners, *next; l && changed; l = next) {
         next = l->next;
         if (l->map_changed)
             l->map_changed(l->opaque);
@@ -171,6 +186,7 @@ void mem_destroy(struct mem *mem)
     if (!mem)
         return;
     mem_view_unref(mem->view);
+    mem_view_unref(mem->smm_view);
     free(mem);
 }
 
@@ -233,6 +249,14 @@ void mem_set_kind(struct mem *mem, struct mem_region *region, enum mem_kind kind
     update(mem);
 }
 
+void mem_set_smm_only(struct mem *mem, struct mem_region *region, bool smm_only)
+{
+    if (region->smm_only == smm_only)
+        return;
+    region->smm_only = smm_only;
+    update(mem);
+}
+
 void mem_listen(struct mem *mem, struct mem_listener *listener)
 {
     listener->next = mem->listeners;
@@ -249,10 +273,20 @@ void mem_unlisten(struct mem *mem, struct mem_listener *listener)
     }
 }
 
+static struct mem_view *view_ref(struct mem_view *view)
+{
+    atomic_fetch_add_explicit(&view->references, 1, memory_order_relaxed);
+    return view;
+}
+
 struct mem_view *mem_view_ref(struct mem *mem)
 {
-    atomic_fetch_add_explicit(&mem->view->references, 1, memory_order_relaxed);
-    return mem->view;
+    return view_ref(mem->view);
+}
+
+struct mem_view *mem_view_ref_smm(struct mem *mem)
+{
+    return view_ref(mem->smm_view);
 }
 
 void mem_view_unref(struct mem_view *view)

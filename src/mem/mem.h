@@ -30,7 +30,8 @@ struct mem_region {
     const char *name;
     enum mem_kind kind;
     bool enabled;
-    int priority; /* higher hides lower; among equals the later added hides the earlier */
+    bool smm_only; /* there for a processor in system management mode, and for nobody else */
+    int priority;  /* higher hides lower; among equals the later added hides the earlier */
     gpa_t base;
     uint64_t size;
     struct ram *ram;          /* MEM_RAM, MEM_ROM */
@@ -82,12 +83,16 @@ void mem_remove(struct mem *mem, struct mem_region *region);
 void mem_set_enabled(struct mem *mem, struct mem_region *region, bool enabled);
 void mem_move(struct mem *mem, struct mem_region *region, gpa_t base);
 void mem_set_kind(struct mem *mem, struct mem_region *region, enum mem_kind kind);
+void mem_set_smm_only(struct mem *mem, struct mem_region *region, bool smm_only);
 
 void mem_listen(struct mem *mem, struct mem_listener *listener);
 void mem_unlisten(struct mem *mem, struct mem_listener *listener);
 
-/* The view as of now; every ref needs its unref. Under the VM lock; unref from any thread. */
+/* The view as of now, or the one of system management mode, which has the regions that are smm_only
+ * too; every ref needs its unref. Under the VM lock; unref from any thread. Accesses through
+ * `struct mem` go by the ordinary view: MMIO is the same in both. */
 struct mem_view *mem_view_ref(struct mem *mem);
+struct mem_view *mem_view_ref_smm(struct mem *mem);
 void mem_view_unref(struct mem_view *view);
 
 /* The range that holds gpa; never NULL. */

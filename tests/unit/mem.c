@@ -315,6 +315,41 @@ static void rom_drops_writes_but_can_be_loaded(void **state)
     assert_int_equal(mem_load(mem, 0x20ffc, 4), 1);
 }
 
+static void system_management_mode_sees_more(void **state)
+{
+    (void)state;
+    struct mem_region region = {.name = "smram",
+                                .kind = MEM_RAM,
+                                .enabled = true,
+                                .smm_only = true,
+                                .priority = 1,
+                                .base = 0x2000,
+                                .size = 0x1000,
+                                .ram = ram,
+                                .ram_offset = 0x8000};
+    mem_add(mem, &region);
+    assert_int_equal(maps, 1);
+    assert_string_equal(owner_of(0x2000), "ram");
+    struct mem_view *view = mem_view_ref_smm(mem);
+    assert_ptr_equal(mem_find(view, 0x2fff)->region, &region);
+    assert_ptr_equal(mem_find(view, 0x3000)->region, &ram_region);
+    mem_set_smm_only(mem, &region, false);
+    assert_int_equal(maps, 2);
+    assert_string_equal(owner_of(0x2000), "smram");
+    mem_set_smm_only(mem, &region, false);
+    assert_int_equal(maps, 2);
+    mem_set_smm_only(mem, &region, true);
+    mem_set_enabled(mem, &region, false);
+    assert_int_equal(maps, 4);
+    assert_ptr_equal(mem_find(view, 0x2000)->region, &region); /* an old view */
+    mem_view_unref(view);
+    view = mem_view_ref_smm(mem);
+    assert_ptr_equal(mem_find(view, 0x2000)->region, &ram_region);
+    mem_view_unref(view);
+    mem_remove(mem, &region);
+    assert_int_equal(maps, 4);
+}
+
 static void device_access_crosses_everything(void **state)
 {
     (void)state;
@@ -527,6 +562,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_old_view_stays_as_it_was, setup, teardown),
         cmocka_unit_test_setup_teardown(loads_and_stores_cross_pages_and_owners, setup, teardown),
         cmocka_unit_test_setup_teardown(rom_drops_writes_but_can_be_loaded, setup, teardown),
+        cmocka_unit_test_setup_teardown(system_management_mode_sees_more, setup, teardown),
         cmocka_unit_test_setup_teardown(device_access_crosses_everything, setup, teardown),
         cmocka_unit_test_setup_teardown(writes_are_dirty_and_code_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(code_in_video_memory_is_told_at_each_address, setup,
