@@ -22,19 +22,23 @@ static uint64_t physical_beyond(const struct vcpu *cpu)
     return ~((1ull << cpu->model->physical_bits) - 1);
 }
 
-/* PAE paging keeps four entries in the processor. #GP if one that is present has reserved bits. */
-static void load_pdptes(struct vcpu *cpu, uint64_t cr3)
+/* PAE paging keeps four entries in the processor. False if one that is present has reserved bits.
+ */
+static bool read_pdptes(struct vcpu *cpu, uint64_t cr3)
 {
     uint64_t entries[4];
-    gpa_t table = cr3 & 0xffffffe0u;
-    cpu->world->lock(cpu->world->opaque);
-    for (unsigned i = 0; i < 4; i++)
-        entries[i] = mem_load(cpu->world->mem, table + i * 8, 8);
-    cpu->world->unlock(cpu->world->opaque);
+    cpu_physical_read(cpu, cr3 & 0xffffffe0u, entries, sizeof(entries));
     for (unsigned i = 0; i < 4; i++)
         if (entries[i] & 1 && entries[i] & (physical_beyond(cpu) | 0x1e6))
-            cpu_raise_gp(cpu, 0);
+            return false;
     memcpy(cpu->pdpte, entries, sizeof(entries));
+    return true;
+}
+
+static void load_pdptes(struct vcpu *cpu, uint64_t cr3)
+{
+    if (!read_pdptes(cpu, cr3))
+        cpu_raise_gp(cpu, 0);
 }
 
 static bool pae_paging(uint64_t cr0, uint64_t cr4, uint64_t efer)
@@ -48,9 +52,7 @@ static void write_cr0(struct vcpu *cpu, uint64_t value)
     if (value >> 32 || (value & CR0_PG && !(value & CR0_PE)) ||
         (value & CR0_NW && !(value & CR0_CD)))
         cpu_raise_gp(cpu, 0);
-    value &=
-        CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG;
-    value |= CR0_ET;
+    value = (value & CR0_WRITABLE) | CR0_ET;
     uint64_t changed = value ^ cpu->cr0;
     if (changed & CR0_PG) {
         if (value & CR0_PG && efer & EFER_LME) {
@@ -77,6 +79,11 @@ static void write_cr0(struct vcpu *cpu, uint64_t value)
     cpu_update_mode(cpu);
 }
 
+bool cpu_reload_pdptes(struct vcpu *cpu)
+{
+    return !pae_paging(cpu->cr0, cpu->cr4, cpu->efer) || read_pdptes(cpu, cpu->cr3);
+}
+
 void cpu_load_cr3(struct vcpu *cpu, uint64_t value)
 {
     if (pae_paging(cpu->cr0, cpu->cr4, cpu->efer))
@@ -98,7 +105,7 @@ static void write_cr3(struct vcpu *cpu, uint64_t value)
     cpu_load_cr3(cpu, value);
 }
 
-static uint64_t cr4_allowed(const struct cpu_model *model)
+uint64_t cpu_cr4_allowed(const struct vcpu *cpu)
 {
     static const struct {
         uint16_t feature;
@@ -113,7 +120,7 @@ static uint64_t cr4_allowed(const struct cpu_model *model)
     };
     uint64_t allowed = 0;
     for (unsigned i = 0; i < ARRAY_LEN(map); i++)
-        if (cpu_model_has(model, (enum cpu_feature)map[i].feature))
+        if (cpu_model_has(cpu->model, (enum cpu_feature)map[i].feature))
             allowed |= map[i].bits;
     return allowed;
 }
@@ -121,7 +128,7 @@ static uint64_t cr4_allowed(const struct cpu_model *model)
 static void write_cr4(struct vcpu *cpu, uint64_t value)
 {
     uint64_t changed = value ^ cpu->cr4;
-    if (value & ~cr4_allowed(cpu->model))
+    if (value & ~cpu_cr4_allowed(cpu))
         cpu_raise_gp(cpu, 0);
     if (cpu_long_mode(cpu) && !(value & CR4_PAE))
         cpu_raise_gp(cpu, 0);
@@ -224,9 +231,9 @@ void cpu_write_dr(struct vcpu *cpu, unsigned n, uint64_t value)
     if (n >= 6 && value >> 32)
         cpu_raise_gp(cpu, 0);
     if (n == 6)
-        value = 0xffff0ff0u | (value & 0xe00f);
+        value = DR6_FIXED | (value & DR6_WRITABLE);
     else if (n == 7)
-        value = (value & 0xffff2bff) | 0x400;
+        value = DR7_FIXED | (value & DR7_WRITABLE);
     cpu->dr[n] = value;
     cpu_update_watch(cpu);
 }

@@ -24,6 +24,20 @@ struct cpuid_result {
 /* What CPUID answers now: the model, plus the bits that mirror CR4 and the APIC. */
 struct cpuid_result cpu_cpuid(struct vcpu *cpu, uint32_t leaf, uint32_t subleaf);
 
+/* What may be set in CR0, DR6 and DR7, and what always is; in CR4 and EFER on this model. */
+#define CR0_WRITABLE \
+    (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
+#define DR6_FIXED    UINT64_C(0xffff0ff0)
+#define DR6_WRITABLE UINT64_C(0xe00f)
+#define DR7_FIXED    UINT64_C(0x400)
+#define DR7_WRITABLE UINT64_C(0xffff2bff)
+uint64_t cpu_cr4_allowed(const struct vcpu *cpu);
+uint64_t cpu_efer_allowed(const struct vcpu *cpu);
+
+/* The entries of PAE paging from memory again, if CR0, CR4 and EFER say that it is on. False: one
+ * of them has reserved bits. */
+bool cpu_reload_pdptes(struct vcpu *cpu);
+
 /* CR3 as a task switch loads it: no checks but those of the PDPTEs (#GP), and the flush. */
 void cpu_load_cr3(struct vcpu *cpu, uint64_t value);
 

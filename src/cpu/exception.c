@@ -45,6 +45,12 @@ void cpu_raise_db(struct vcpu *cpu, uint32_t dr6_bits)
     cpu_raise(cpu, VEC_DB, 0);
 }
 
+void cpu_shut_down(struct vcpu *cpu)
+{
+    cpu->fault = (struct cpu_fault){.vector = -1};
+    longjmp(cpu->fault_exit, 1);
+}
+
 const struct cpu_fault *cpu_fault(const struct vcpu *cpu)
 {
     return &cpu->fault;

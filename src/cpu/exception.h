@@ -18,6 +18,9 @@ _Noreturn void cpu_raise_ud(struct vcpu *cpu);
 _Noreturn void cpu_raise_pf(struct vcpu *cpu, gva_t addr, uint32_t error);
 _Noreturn void cpu_raise_db(struct vcpu *cpu, uint32_t dr6_bits);
 
+/* The shutdown state, from inside an instruction: as after a triple fault. */
+_Noreturn void cpu_shut_down(struct vcpu *cpu);
+
 enum cpu_event_kind {
     EVENT_EXTERNAL, /* an interrupt from the PIC or APIC */
     EVENT_NMI,

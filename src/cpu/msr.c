@@ -324,7 +324,7 @@ bool cpu_read_msr(struct vcpu *cpu, uint32_t msr, uint64_t *value)
     return cpu->model->ignore_msrs;
 }
 
-static bool write_efer(struct vcpu *cpu, uint64_t value)
+uint64_t cpu_efer_allowed(const struct vcpu *cpu)
 {
     uint64_t allowed = 0;
     if (has(cpu, CPU_SYSCALL))
@@ -335,7 +335,12 @@ static bool write_efer(struct vcpu *cpu, uint64_t value)
         allowed |= EFER_NXE;
     if (has(cpu, CPU_FFXSR))
         allowed |= EFER_FFXSR;
-    if (value & ~allowed)
+    return allowed;
+}
+
+static bool write_efer(struct vcpu *cpu, uint64_t value)
+{
+    if (value & ~cpu_efer_allowed(cpu))
         return false;
     if (cpu->cr0 & CR0_PG && (value ^ cpu->efer) & EFER_LME)
         return false;

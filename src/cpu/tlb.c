@@ -109,6 +109,20 @@ static void io_store(struct vcpu *cpu, gpa_t gpa, uint64_t value, unsigned size)
     cpu->world->unlock(cpu->world->opaque);
 }
 
+/* RAM at gpa, of which length bytes within a page are about to be written: the host address. */
+static uint8_t *changed_ram(struct vcpu *cpu, const struct mem_range *range, gpa_t gpa,
+                            unsigned length)
+{
+    uint64_t page = mem_ram_page(range, gpa);
+    if (ram_get_flags(range->ram, page) & RAM_CODE) {
+        const struct vcpu_code_hook *hook = cpu->engine_data;
+        if (hook)
+            hook->written(cpu, gpa, length);
+    }
+    ram_set_flags(range->ram, page, RAM_DIRTY_ALL);
+    return mem_host(range, gpa);
+}
+
 /* Prepares RAM at gpa for a store of length bytes within a page; the host address, or NULL for ROM.
  */
 static uint8_t *begin_store(struct vcpu *cpu, gva_t addr, unsigned mmu, struct tlb_slow *slow,
@@ -118,15 +132,9 @@ static uint8_t *begin_store(struct vcpu *cpu, gva_t addr, unsigned mmu, struct t
         return NULL;
     gpa_t gpa = slow->gpa | (addr & (PAGE_SIZE - 1));
     const struct mem_range *range = cpu_range(cpu, gpa);
-    uint64_t page = mem_ram_page(range, gpa);
-    if (ram_get_flags(range->ram, page) & RAM_CODE) {
-        const struct vcpu_code_hook *hook = cpu->engine_data;
-        if (hook)
-            hook->written(cpu, gpa, length);
-    }
-    ram_set_flags(range->ram, page, RAM_DIRTY_ALL);
+    uint8_t *host = changed_ram(cpu, range, gpa, length);
     set_fast(cpu, addr, mmu, slow, range);
-    return mem_host(range, gpa);
+    return host;
 }
 
 static uint64_t load_in_page(struct vcpu *cpu, gva_t addr, unsigned size, unsigned mmu)
@@ -295,6 +303,50 @@ void tlb_write(struct vcpu *cpu, gva_t addr, const void *from, unsigned length, 
     }
     if (cpu->watching)
         cpu_watch(cpu, start, whole, true);
+}
+
+/* How much of [gpa, gpa+length) lies in gpa's page and in one range; of MMIO, as much as is one
+ * access. */
+static unsigned physical_piece(const struct mem_range *range, gpa_t gpa, unsigned length)
+{
+    unsigned n = in_page(gpa, length);
+    if (range->last - gpa < n)
+        n = (unsigned)(range->last - gpa) + 1;
+    if (range->region && range->kind != MEM_IO)
+        return n;
+    return n >= 8 ? 8 : n >= 4 ? 4 : n >= 2 ? 2 : 1;
+}
+
+void cpu_physical_read(struct vcpu *cpu, gpa_t gpa, void *to, unsigned length)
+{
+    uint8_t *out = to;
+    gpa_t a20 = atomic_load_explicit(&cpu->world->a20_mask, memory_order_relaxed);
+    for (unsigned done = 0; done < length;) {
+        gpa_t at = (gpa + done) & a20;
+        const struct mem_range *range = cpu_range(cpu, at);
+        unsigned n = physical_piece(range, at, length - done);
+        if (range->region && range->kind != MEM_IO)
+            memcpy(out + done, mem_host(range, at), n);
+        else
+            store_le(out + done, io_load(cpu, at, n), n);
+        done += n;
+    }
+}
+
+void cpu_physical_write(struct vcpu *cpu, gpa_t gpa, const void *from, unsigned length)
+{
+    const uint8_t *in = from;
+    gpa_t a20 = atomic_load_explicit(&cpu->world->a20_mask, memory_order_relaxed);
+    for (unsigned done = 0; done < length;) {
+        gpa_t at = (gpa + done) & a20;
+        const struct mem_range *range = cpu_range(cpu, at);
+        unsigned n = physical_piece(range, at, length - done);
+        if (!range->region || range->kind == MEM_IO)
+            io_store(cpu, at, load_le(in + done, n), n);
+        else if (range->kind == MEM_RAM)
+            memcpy(changed_ram(cpu, range, at, n), in + done, n);
+        done += n;
+    }
 }
 
 void tlb_flush(struct vcpu *cpu)

@@ -32,6 +32,11 @@ void tlb_check_alignment(struct vcpu *cpu, gva_t addr, unsigned alignment, unsig
 /* Raises #PF now if a write of [addr, addr+length) would. */
 void tlb_check_write(struct vcpu *cpu, gva_t addr, unsigned length, unsigned mmu);
 
+/* Guest-physical memory as this processor sees it, in system management mode too: whole tables that
+ * it reads and writes for itself without paging. Takes the VM lock for MMIO. */
+void cpu_physical_read(struct vcpu *cpu, gpa_t gpa, void *to, unsigned length);
+void cpu_physical_write(struct vcpu *cpu, gpa_t gpa, const void *from, unsigned length);
+
 /* Everything; one page (INVLPG). */
 void tlb_flush(struct vcpu *cpu);
 void tlb_flush_page(struct vcpu *cpu, gva_t addr);
@@ -68,10 +73,12 @@ static inline bool mmu_user(unsigned mmu)
     return mmu == MMU_USER || mmu == MMU_USER_ALIGN;
 }
 
-/* A store is about to change a page with RAM_CODE set: the engine drops what it has of
- * [gpa, gpa+length). Set by the engine in struct vcpu_code_hook, engine_data's first member. */
+/* What the engine must know of code it has decoded: engine_data's first member. */
 struct vcpu_code_hook {
+    /* A store is about to change a page with RAM_CODE set: drop what is in [gpa, gpa+length). */
     void (*written)(struct vcpu *cpu, gpa_t gpa, unsigned length);
+    /* cpu->view is about to become next: drop what will lie elsewhere. */
+    void (*moving)(struct vcpu *cpu, const struct mem_view *next);
 };
 
 /* Direct-mapped slot. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "cpu/model.h"
+#include "cpu/smm.h"
 #include "cpu/tlb.h"
 
 static void segment_reset(struct segment *seg, uint32_t access)
@@ -42,7 +43,9 @@ static void reset_common(struct vcpu *cpu)
     cpu->cpl = 0;
     cpu->halted = false;
     cpu->nmi_blocked = false;
-    cpu->in_smm = false;
+    if (cpu->in_smm)
+        cpu_request(cpu, VCPU_REQ_MAP); /* out of its memory too */
+    cpu->in_smm = cpu->smm_in_nmi = false;
     cpu->shadow = 0;
     cpu->pending_db = 0;
     cpu->stepping = cpu->watching = false;
@@ -57,7 +60,7 @@ void cpu_reset(struct vcpu *cpu)
     cpu->cr0 = CR0_CD | CR0_NW;
     reset_common(cpu);
     fpu_reset(&cpu->fpu);
-    cpu->smbase = 0x30000;
+    cpu->smbase = SMM_BASE_RESET;
     cpu->star = cpu->lstar = cpu->cstar = cpu->sfmask = cpu->kernel_gs_base = 0;
     cpu->sysenter_cs = cpu->sysenter_esp = cpu->sysenter_eip = 0;
     cpu->pat = 0x0007040600070406ull;
@@ -145,5 +148,24 @@ bool cpu_has_work(const struct vcpu *cpu)
         return true;
     if (request & VCPU_REQ_NMI && !cpu->nmi_blocked)
         return true;
-    return (request & (VCPU_REQ_SMI | VCPU_REQ_INIT | VCPU_REQ_KICK)) || !cpu->halted;
+    uint32_t wakes = VCPU_REQ_KICK;
+    if (!cpu->in_smm)
+        wakes |= VCPU_REQ_SMI | VCPU_REQ_INIT;
+    return request & wakes || !cpu->halted;
+}
+
+void cpu_take_view(struct vcpu *cpu)
+{
+    struct vcpu_world *world = cpu->world;
+    world->lock(world->opaque);
+    struct mem_view *next = cpu->in_smm ? mem_view_ref_smm(world->mem) : mem_view_ref(world->mem);
+    world->unlock(world->opaque);
+    struct mem_view *before = cpu->view;
+    const struct vcpu_code_hook *hook = cpu->engine_data;
+    if (hook)
+        hook->moving(cpu, next);
+    cpu->view = next;
+    cpu->range = NULL;
+    mem_view_unref(before);
+    tlb_flush(cpu);
 }

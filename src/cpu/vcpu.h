@@ -246,6 +246,7 @@ struct vcpu {
     bool halted;
     bool nmi_blocked;
     bool in_smm;
+    bool smm_in_nmi; /* the SMI came while NMIs were blocked: RSM blocks them again */
     uint8_t
         shadow; /* STI, MOV SS: no interrupt (1) or no interrupt and no trap (2) before the next */
     uint32_t pending_db; /* DR6 bits of a debug trap that is due */
@@ -274,8 +275,8 @@ struct vcpu {
     /* Faults do not return: cpu_raise leaves to here. The engine sets it before it runs anything.
      */
     jmp_buf fault_exit;
-    struct cpu_fault fault;
-    int fault_vector; /* being delivered, -1: none (for double faults) */
+    struct cpu_fault fault; /* vector -1: shutdown */
+    int fault_vector;       /* being delivered, -1: none (for double faults) */
 
     void *engine_data; /* the engine's own part */
 };
@@ -339,6 +340,10 @@ static inline void cpu_unrequest(struct vcpu *cpu, uint32_t bits)
 {
     atomic_fetch_and_explicit(&cpu->request, ~bits, memory_order_release);
 }
+
+/* Takes the memory map as it is now, that of system management mode or the ordinary one, and
+ * flushes the TLB. On the vcpu's thread; takes the VM lock. */
+void cpu_take_view(struct vcpu *cpu);
 
 /* Would the processor leave HLT now? */
 bool cpu_has_work(const struct vcpu *cpu);

@@ -45,13 +45,14 @@ enum {
     MACHINE_LIVES = 400, /* the engine and its caches serve as many lives */
     HANG_SECONDS = 100,  /* between a kick and the engine's return */
     GUARD = 1 << 20,
+    SMM_RAM = 0x60000, /* what an SMI handler finds at 0x38000 */
 };
 
 struct machine {
     struct cpu_model model;
     struct vcpu_world world;
     struct ram *ram, *rom;
-    struct mem_region ram_region, alias_region, rom_region, io_region, noise_region;
+    struct mem_region ram_region, alias_region, rom_region, io_region, noise_region, smm_region;
     struct pio_range ports;
     struct engine *engine;
     struct vcpu *cpu;
@@ -194,6 +195,21 @@ static int64_t now(void *opaque)
     return (int64_t)(chaos_next(&m->noise) >> 1);
 }
 
+/* An SMI: its handler is what lies there, or returns, or changes a byte of the saved state first.
+ */
+static void raise_smi(struct machine *m)
+{
+    struct chaos_random *r = &m->noise;
+    uint8_t handler[] = {0x67, 0xc6, 0x05, 0,    0xfe,
+                         3,    0,    0,    0x0f, 0xaa}; /* MOV [0x3fe00], 0; RSM */
+    store_le16(handler + 3, (uint16_t)(0xfe00 + chaos_below(r, 0x200)));
+    handler[7] = (uint8_t)chaos_next(r);
+    unsigned skipped = chaos_one_in(r, 2) ? 8 : 0;
+    if (!chaos_one_in(r, 4))
+        mem_write(m->world.mem, SMM_RAM, handler + skipped, sizeof(handler) - skipped);
+    cpu_request(m->cpu, VCPU_REQ_SMI);
+}
+
 /* Things that devices do to a processor, on an access to one of them. */
 static void device_acts(struct machine *m)
 {
@@ -210,7 +226,7 @@ static void device_acts(struct machine *m)
         m->nmis++;
         break;
     case 5:
-        cpu_request(m->cpu, VCPU_REQ_SMI);
+        raise_smi(m);
         break;
     case 6:
         if (chaos_one_in(r, 16))
@@ -330,8 +346,18 @@ static struct machine *machine_new(uint64_t seed)
                                           .priority = -1,
                                           .ops = &noise_ops,
                                           .opaque = m};
-    struct mem_region *regions[] = {&m->ram_region, &m->alias_region, &m->rom_region, &m->io_region,
-                                    &m->noise_region};
+    /* Other memory for SMI handlers, where they begin and where their state is saved. */
+    m->smm_region = (struct mem_region){.name = "smm",
+                                        .kind = MEM_RAM,
+                                        .enabled = true,
+                                        .smm_only = true,
+                                        .base = 0x38000,
+                                        .size = 0x8000,
+                                        .priority = 1,
+                                        .ram = m->ram,
+                                        .ram_offset = SMM_RAM};
+    struct mem_region *regions[] = {&m->ram_region, &m->alias_region, &m->rom_region,
+                                    &m->io_region,  &m->noise_region, &m->smm_region};
     for (unsigned i = 0; i < ARRAY_LEN(regions); i++)
         mem_add(m->world.mem, regions[i]);
     m->ports = (struct pio_range){"noise", 0, 0xfff0, &noise_ops, m};
@@ -360,8 +386,8 @@ static void machine_free(struct machine *m)
     vcpu_destroy(m->cpu);
     pio_remove(m->world.pio, &m->ports);
     pio_destroy(m->world.pio);
-    struct mem_region *regions[] = {&m->ram_region, &m->alias_region, &m->rom_region, &m->io_region,
-                                    &m->noise_region};
+    struct mem_region *regions[] = {&m->ram_region, &m->alias_region, &m->rom_region,
+                                    &m->io_region,  &m->noise_region, &m->smm_region};
     for (unsigned i = 0; i < ARRAY_LEN(regions); i++)
         mem_remove(m->world.mem, regions[i]);
     mem_destroy(m->world.mem);
@@ -421,10 +447,10 @@ static bool run_once(struct machine *m, struct kicker *kicker)
 {
     struct vcpu *cpu = m->cpu;
     uint32_t request = atomic_load(&cpu->request);
-    bool intr_due = request & VCPU_REQ_INTR && cpu->rflags & FLAG_IF && !cpu->shadow &&
-                    !(request & (VCPU_REQ_NMI | VCPU_REQ_INIT));
-    bool nmi_due =
-        request & VCPU_REQ_NMI && !cpu->nmi_blocked && !cpu->shadow && !(request & VCPU_REQ_INIT);
+    bool other = request & (VCPU_REQ_SMI | VCPU_REQ_INIT) || cpu->shadow || cpu->pending_db;
+    bool intr_due =
+        request & VCPU_REQ_INTR && cpu->rflags & FLAG_IF && !other && !(request & VCPU_REQ_NMI);
+    bool nmi_due = request & VCPU_REQ_NMI && !cpu->nmi_blocked && !other;
     uint64_t instructions = cpu->icount, acknowledged = m->acknowledged, nmis = m->nmis;
     atomic_store(&kicker->cpu, cpu);
     enum vcpu_exit why = interp_engine.vcpu_run(m->engine, cpu);

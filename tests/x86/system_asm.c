@@ -18,31 +18,37 @@ enum { LOAD = 0x8000, RAM_SIZE = MIB(4), ROM_SIZE = 0x10000 };
 #define ROM_BASE 0xffff0000u
 /* The first megabyte again, above 4 GiB: for page tables with wide addresses. */
 #define HIGH_BASE 0x100000000ull
+/* Memory that only a processor in system management mode sees, over the RAM that all others see. */
+enum { SMRAM_BASE = 0xa0000, SMRAM_SIZE = 0x10000 };
 
 /* Ports, as tests/system/common.inc has them. */
 enum {
-    PORT_INTR = 0xe0,    /* out: the vector of an external interrupt; 0: withdrawn */
-    PORT_NMI = 0xe1,     /* out: an NMI */
-    PORT_INIT = 0xe2,    /* out: INIT# */
-    PORT_SMI = 0xe3,     /* out: an SMI */
-    PORT_TEXT = 0xe9,    /* out: a character of the report */
-    PORT_PRESENT = 0xe8, /* in: 0x5a, so that the image knows that it may use the above */
-    PORT_EXIT = 0xf4,    /* out: the report is complete */
-    PORT_LATCH = 0x100,  /* in, out: 16 bytes that keep what is written */
+    PORT_INTR = 0xe0,      /* out: the vector of an external interrupt; 0: withdrawn */
+    PORT_NMI = 0xe1,       /* out: an NMI */
+    PORT_INIT = 0xe2,      /* out: INIT# */
+    PORT_SMI = 0xe3,       /* out: an SMI */
+    PORT_HALT_SMI = 0xe4,  /* out: an SMI as soon as the processor halts */
+    PORT_HALT_INTR = 0xe5, /* out: the vector of an interrupt that follows when it halts again */
+    PORT_TEXT = 0xe9,      /* out: a character of the report */
+    PORT_PRESENT = 0xe8,   /* in: 0x5a, so that the image knows that it may use the above */
+    PORT_EXIT = 0xf4,      /* out: the report is complete */
+    PORT_LATCH = 0x100,    /* in, out: 16 bytes that keep what is written */
     PORT_COUNT = 0x120
 };
 
 struct machine {
     struct cpu_model model;
     struct vcpu_world world;
-    struct ram *ram, *rom;
-    struct mem_region low, high, reset;
+    struct ram *ram, *rom, *smram_ram;
+    struct mem_region low, high, reset, smram;
     struct vcpu *cpu;
     struct engine *engine;
     struct pio_range ports;
     uint8_t latch[16];
     uint64_t cr8, apic_base;
     unsigned vector;
+    unsigned halt_vector; /* 0: none */
+    bool halt_smi;
     bool done, line_start, case_line;
     unsigned cases, failed;
 };
@@ -144,6 +150,12 @@ static void port_write(void *opaque, uint64_t port, uint64_t value, unsigned siz
     case PORT_SMI:
         cpu_request(m->cpu, VCPU_REQ_SMI);
         break;
+    case PORT_HALT_SMI:
+        m->halt_smi = true;
+        break;
+    case PORT_HALT_INTR:
+        m->halt_vector = value & 0xff;
+        break;
     case PORT_TEXT:
         report(m, (char)value);
         break;
@@ -203,6 +215,9 @@ static void machine_init(struct machine *m, const char *image, const char *model
     add_region(m, &m->low, "low", MEM_RAM, 0, RAM_SIZE, m->ram);
     add_region(m, &m->high, "high", MEM_RAM, HIGH_BASE, MIB(1), m->ram);
     add_region(m, &m->reset, "reset", MEM_ROM, ROM_BASE, ROM_SIZE, m->rom);
+    need(ram_create(&m->smram_ram, "smram", SMRAM_SIZE, &err), &err);
+    add_region(m, &m->smram, "smram", MEM_RAM, SMRAM_BASE, SMRAM_SIZE, m->smram_ram);
+    mem_set_smm_only(m->world.mem, &m->smram, true);
     m->ports = (struct pio_range){"ports", 0, PORT_COUNT, &port_ops, m};
     need(pio_add(m->world.pio, &m->ports), &err);
     m->world.opaque = m->world.board = m;
@@ -229,12 +244,30 @@ static void machine_destroy(struct machine *m)
     vcpu_destroy(m->cpu);
     pio_remove(m->world.pio, &m->ports);
     pio_destroy(m->world.pio);
+    mem_remove(m->world.mem, &m->smram);
     mem_remove(m->world.mem, &m->reset);
     mem_remove(m->world.mem, &m->high);
     mem_remove(m->world.mem, &m->low);
     mem_destroy(m->world.mem);
+    ram_destroy(m->smram_ram);
     ram_destroy(m->rom);
     ram_destroy(m->ram);
+}
+
+/* HLT: what the image has asked for, if anything. */
+static bool wake(struct machine *m)
+{
+    if (m->halt_smi) {
+        m->halt_smi = false;
+        cpu_request(m->cpu, VCPU_REQ_SMI);
+        return true;
+    }
+    if (!m->halt_vector)
+        return false;
+    m->vector = m->halt_vector;
+    m->halt_vector = 0;
+    update_line(m);
+    return true;
 }
 
 int main(int argc, char **argv)
@@ -252,6 +285,8 @@ int main(int argc, char **argv)
             /* The image finds its memory as it was and knows whether it meant this. */
             cpu_reset(m.cpu);
             interp_engine.sync_in(m.engine, m.cpu);
+        } else if (why == VCPU_EXIT_HALTED && wake(&m)) {
+            continue;
         } else if (why != VCPU_EXIT_KICKED) {
             printf("Bail out! the processor stopped at %llx, halted or in error\n",
                    (unsigned long long)m.cpu->rip);

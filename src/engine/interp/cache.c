@@ -184,3 +184,25 @@ void cache_written(struct vcpu *cpu, gpa_t gpa, unsigned length)
     else
         in->statistics.chunk_misses++;
 }
+
+/* Is the page at gpa another one in `next`? */
+static bool moves(const struct vcpu *cpu, const struct mem_view *next, gpa_t gpa)
+{
+    const struct mem_range *a = mem_find(cpu->view, gpa), *b = mem_find(next, gpa);
+    return a->region != b->region || a->kind != b->kind || a->ram != b->ram ||
+           a->ram_offset - a->first != b->ram_offset - b->first;
+}
+
+void cache_moving(struct vcpu *cpu, const struct mem_view *next)
+{
+    struct interp_vcpu *in = interp_vcpu(cpu);
+    if (cpu->view == next)
+        return;
+    for (unsigned i = 0; i < CODE_BUCKETS; i++)
+        for (struct code_page **at = &in->pages[i]; *at;) {
+            if (moves(cpu, next, (*at)->gpa))
+                drop(in, at);
+            else
+                at = &(*at)->next;
+        }
+}

@@ -105,8 +105,9 @@ void cache_insert(struct interp_vcpu *in, gpa_t gpa, struct block *block);
 void cache_drop_page(struct interp_vcpu *in, gpa_t gpa);
 void cache_drop_all(struct interp_vcpu *in);
 void cache_free_dead(struct interp_vcpu *in);
-/* The hook of struct vcpu_code_hook. */
+/* The hooks of struct vcpu_code_hook. */
 void cache_written(struct vcpu *cpu, gpa_t gpa, unsigned length);
+void cache_moving(struct vcpu *cpu, const struct mem_view *next);
 
 /* run.c: the block at cpu->rip, from the jump cache, the code cache or the decoder. Raises. */
 struct block *run_lookup(struct vcpu *cpu);

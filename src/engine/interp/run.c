@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "cpu/smm.h"
 
 static gva_t linear_rip(const struct vcpu *cpu, uint64_t rip)
 {
@@ -139,15 +140,9 @@ static void take_new_map(struct interp_vcpu *in)
 {
     struct vcpu *cpu = in->cpu;
     cpu_unrequest(cpu, VCPU_REQ_MAP);
-    struct vcpu_world *world = cpu->world;
-    world->lock(world->opaque);
-    struct mem_view *view = mem_view_ref(world->mem);
-    world->unlock(world->opaque);
+    /* All of it: what lies where it lay may have been elsewhere in between, and written there. */
     cache_drop_all(in);
-    mem_view_unref(cpu->view);
-    cpu->view = view;
-    cpu->range = NULL;
-    tlb_flush(cpu);
+    cpu_take_view(cpu);
 }
 
 /* Interrupts, in the order of SDM 3A table 6-2. False: triple fault. */
@@ -177,6 +172,8 @@ static uint32_t heeded(const struct vcpu *cpu)
     uint32_t not_now = cpu->rflags & FLAG_IF ? 0 : VCPU_REQ_INTR;
     if (cpu->nmi_blocked)
         not_now |= VCPU_REQ_NMI;
+    if (cpu->in_smm) /* both wait for RSM */
+        not_now |= VCPU_REQ_SMI | VCPU_REQ_INIT;
     return ~not_now;
 }
 
@@ -197,15 +194,19 @@ static bool attend(struct interp_vcpu *in, uint32_t request, enum vcpu_exit *why
         cpu_unrequest(cpu, VCPU_REQ_FLUSH);
         tlb_flush(cpu);
     }
-    if (request & VCPU_REQ_SMI)
-        cpu_unrequest(cpu, VCPU_REQ_SMI); /* no SMM yet: SMIs are not seen */
     if (request & VCPU_REQ_DEBUG)
         cpu_unrequest(cpu, VCPU_REQ_DEBUG); /* pending_db says what */
+    if (request & VCPU_REQ_SMI && !cpu->shadow && !cpu->pending_db) {
+        cpu_unrequest(cpu, VCPU_REQ_SMI);
+        cpu_enter_smm(cpu);
+        return false; /* what else is asked may have to wait now */
+    }
     if (request & VCPU_REQ_INIT) {
         cpu_unrequest(cpu, VCPU_REQ_INIT);
         cpu_init_signal(cpu);
     }
-    if (cpu->shadow == 0 && !take_interrupt(cpu, request)) {
+    /* A trap behind the last instruction goes first. */
+    if (!cpu->shadow && !cpu->pending_db && !take_interrupt(cpu, request)) {
         *why = VCPU_EXIT_TRIPLE_FAULT;
         return true;
     }
@@ -279,6 +280,8 @@ static enum vcpu_exit interp_run(struct engine *engine, struct vcpu *cpu)
         in->statistics.faults++;
         uncount(cpu);
         cpu->pending_db = 0; /* of an instruction that was not completed */
+        if (fault->vector < 0)
+            return VCPU_EXIT_TRIPLE_FAULT;
         cpu->rip = rip_wrap(cpu, cpu->rip);
         if (!cpu_deliver(cpu, EVENT_EXCEPTION, fault->vector, fault->error))
             return VCPU_EXIT_TRIPLE_FAULT;
@@ -290,7 +293,7 @@ static enum vcpu_exit interp_run(struct engine *engine, struct vcpu *cpu)
         uint32_t request = atomic_load_explicit(&cpu->request, memory_order_acquire) & cpu->heeded;
         if (request && attend(in, request, &why))
             return why;
-        if (cpu->halted) {
+        if (cpu->halted && !cpu->pending_db) {
             if (!cpu_has_work(cpu))
                 return VCPU_EXIT_HALTED;
             if (cpu->halted)
@@ -388,7 +391,7 @@ static int interp_attach(struct engine *engine, struct vcpu *cpu, struct error *
         free(in);
         return rc;
     }
-    in->hook.written = cache_written;
+    in->hook = (struct vcpu_code_hook){.written = cache_written, .moving = cache_moving};
     in->cpu = cpu;
     in->interp = interp;
     pthread_mutex_init(&in->pending_lock, NULL);

@@ -12,6 +12,7 @@
 #include "cpu/control.h"
 #include "cpu/descriptor.h"
 #include "cpu/model.h"
+#include "cpu/smm.h"
 
 static bool operand_prefix(const struct decoded *d)
 {
@@ -153,6 +154,13 @@ static const struct op *op_hlt(struct vcpu *cpu, const struct op *op)
     system_check_cpl0(cpu);
     cpu->halted = true;
     return op_leave(cpu, op);
+}
+
+static const struct op *op_rsm(struct vcpu *cpu, const struct op *op)
+{
+    op_sync(cpu, op);
+    cpu_leave_smm(cpu);
+    return NULL;
 }
 
 static const struct op *op_monitor(struct vcpu *cpu, const struct op *op)
@@ -374,7 +382,7 @@ static const struct simple simple[] = {
     {ZYDIS_MNEMONIC_UD0, 0, true, op_system_undefined},
     {ZYDIS_MNEMONIC_UD1, 0, true, op_system_undefined},
     {ZYDIS_MNEMONIC_UD2, 0, true, op_system_undefined},
-    {ZYDIS_MNEMONIC_RSM, 0, true, op_system_undefined},
+    {ZYDIS_MNEMONIC_RSM, 0, true, op_rsm},
 };
 
 static bool decode_simple(const struct decoded *d, struct op *op, bool *ends)
