@@ -25,6 +25,7 @@ enum {
     PM_ENABLE = 0x02,
     PM_CONTROL = 0x04,
     PM_TIMER = 0x08,
+    PM_GLOBAL_STATUS = 0x18,
 
     /* PMSTS, PMEN. */
     TIMER_OVERFLOW = 1 << 0,
@@ -36,12 +37,14 @@ enum {
     EVENTS = TIMER_OVERFLOW | GLOBAL_RELEASE | POWER_BUTTON | RTC_ALARM,
     STATUS_BITS = EVENTS | BUTTON_OVERRIDE | WAKE,
 
-    /* PMCNTRL; SLP_EN and GBL_RLS read as 0, and the latter has no SMI to make. */
+    /* PMCNTRL; SLP_EN and GBL_RLS read as 0; the latter's SMI is not made. */
     SCI_EN = 1 << 0,
     BUS_MASTER_RELOAD = 1 << 1,
     SLEEP_TYPE_SHIFT = 10,
     SLEEP_ENABLE = 1 << 13,
     CONTROL_BITS = SCI_EN | BUS_MASTER_RELOAD | 7 << SLEEP_TYPE_SHIFT,
+
+    APM_SMI = 1 << 5, /* of GLBSTS: an APM command made an SMI */
 
     SLEEP_S5 = 0,
     SLEEP_S3 = 1,
@@ -152,6 +155,9 @@ static void write_byte(struct acpi_pm *pm, uint64_t offset, uint8_t byte)
         if (high && (byte & SLEEP_ENABLE >> 8))
             sleep_now(pm);
         break;
+    case PM_GLOBAL_STATUS:
+        pm->global_status &= (uint16_t)~with_byte(0, high, byte);
+        break;
     default:
         log_limited(LOG_UNIMP, "acpi: a write of 0x%x to PM register 0x%x", byte, (unsigned)offset);
         break;
@@ -177,6 +183,7 @@ static uint64_t pm_read(void *opaque, uint64_t offset, unsigned size)
     store_le16(registers + PM_STATUS, pm->status);
     store_le16(registers + PM_ENABLE, pm->enable);
     store_le16(registers + PM_CONTROL, pm->control);
+    store_le16(registers + PM_GLOBAL_STATUS, pm->global_status);
     store_le32(registers + PM_TIMER, (uint32_t)tick_now(pm) & TIMER_BITS);
     return load_le(registers + (offset & (PM_PORTS - 1)), size);
 }
@@ -212,7 +219,6 @@ static uint64_t apm_read(void *opaque, uint64_t offset, unsigned size)
     return offset ? pm->apm_status : pm->apm_command;
 }
 
-/* A command would be an SMI, and firmware's handler would do what is done here. */
 static void apm_write(void *opaque, uint64_t offset, uint64_t value, unsigned size)
 {
     (void)size;
@@ -227,6 +233,10 @@ static void apm_write(void *opaque, uint64_t offset, uint64_t value, unsigned si
     else if (pm->apm_command == APM_ACPI_DISABLE)
         pm->control &= (uint16_t)~SCI_EN;
     update(pm);
+    if (!(pm->pci.config[CONFIG_DEVACTB + 3] & DEVACTB_APMC))
+        return;
+    pm->global_status |= APM_SMI;
+    irq_pulse(&pm->smi);
 }
 
 static const struct io_ops apm_ops = {apm_read, apm_write, 1, 1};
@@ -296,15 +306,13 @@ static void reset(struct device *device)
     memset(&config[0x40], 0, sizeof(pm->pci.config) - 0x40);
     config[CONFIG_PM_BASE] = 1; /* I/O space, hard-wired */
     config[CONFIG_SMBUS_BASE] = 1;
-    /* Firmware that finds this off sets up an SMI handler and then waits for it; on says that it is
-     * set up already. There is none to set up. */
-    config[CONFIG_DEVACTB + 3] = DEVACTB_APMC;
     pm->status = pm->wake_status;
     pm->wake_status = 0;
     pm->asleep = false;
     pm->enable = pm->control = 0;
     pm->gpe_status = pm->gpe_enable = 0;
     pm->apm_command = pm->apm_status = 0;
+    pm->global_status = 0;
     pm->overflow = next_toggle(tick_now(pm));
     smbus_reset(&pm->smbus);
     map_ports(pm);
@@ -331,6 +339,7 @@ static int loaded(void *object, struct error *err)
     pm->wake_status &= STATUS_BITS;
     pm->enable &= EVENTS;
     pm->control &= CONTROL_BITS;
+    pm->global_status &= APM_SMI;
     int64_t now = tick_now(pm);
     if (pm->overflow > next_toggle(now))
         pm->overflow = next_toggle(now);
@@ -349,6 +358,7 @@ static const struct state_field fields[] = {
     STATE_FIELD(struct acpi_pm, gpe_enable),
     STATE_FIELD(struct acpi_pm, apm_command),
     STATE_FIELD(struct acpi_pm, apm_status),
+    STATE_FIELD(struct acpi_pm, global_status),
     STATE_FIELD(struct acpi_pm, asleep),
     STATE_FIELD(struct acpi_pm, wake_status),
     STATE_SUB(struct acpi_pm, smbus, &smbus_state),
@@ -359,10 +369,11 @@ static const struct device_type type = {
     .name = "PIIX4_PM", .state = &table, .reset = reset, .fini = fini};
 
 int acpi_pm_init(struct acpi_pm *pm, struct pci_bus *bus, uint8_t devfn, struct timers *timers,
-                 struct irq sci, const struct acpi_pm_host *host)
+                 struct irq sci, struct irq smi, const struct acpi_pm_host *host)
 {
     memset(pm, 0, sizeof(*pm));
     pm->sci = sci;
+    pm->smi = smi;
     pm->host = *host;
     timer_init(&pm->timer, timers, timer_due, pm);
     smbus_init(&pm->smbus, bus->pio);

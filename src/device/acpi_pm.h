@@ -5,10 +5,13 @@
  * PM timer, the power button and the SCI; and the two APM ports, by which an operating system takes
  * the board over from the firmware.
  *
- * Two things are the virtual board's and not the chip's: the general purpose events (GPE0) lie at
+ * An APM command is an SMI once APMC_EN is set. Some things are the virtual board's and not the
+ * chip's, as its firmware has it (SeaBIOS: src/fw/smm.c): the general purpose events (GPE0) lie at
  * fixed ports 0xafe0-0xafe3 instead of in the chip's block, where tables for this board have them;
- * and there is no SMI, so that APM commands act by themselves. Idle, throttling, device monitor and
- * GPIO registers read as 0.
+ * the commands "ACPI enable" and "disable" set and clear SCI_EN by themselves, whatever an SMI
+ * handler makes of them; and neither SMI_EN nor EOS of the global control register, which that
+ * firmware leaves alone, holds an SMI back. Idle, throttling, device monitor and GPIO registers
+ * read as 0.
  *
  * All under the VM lock.
  */
@@ -47,19 +50,20 @@ struct acpi_pm {
     int64_t overflow;      /* tick at which bit 23 of the timer next toggles */
     uint16_t gpe_status, gpe_enable;
     uint8_t apm_command, apm_status; /* ports 0xb2, 0xb3 */
+    uint16_t global_status;          /* GLBSTS: APM_STS only */
     bool asleep;                     /* in S3 */
     uint16_t wake_status;            /* PMSTS as the reset of a wake-up leaves it */
     struct smbus smbus;
     struct timer timer; /* the overflow, while it can interrupt */
-    struct irq sci;
+    struct irq sci, smi;
     struct acpi_pm_host host;
     struct pio_range ports, gpe_ports, apm_ports;
 };
 
-/* Puts the function at devfn (the PIIX's slot, function 3). sci: IRQ 9, a level. host is copied.
- * Negative errno of pio_add. */
+/* Puts the function at devfn (the PIIX's slot, function 3). sci: IRQ 9, a level. smi: SMI#, a
+ * pulse. host is copied. Negative errno of pio_add. */
 int acpi_pm_init(struct acpi_pm *pm, struct pci_bus *bus, uint8_t devfn, struct timers *timers,
-                 struct irq sci, const struct acpi_pm_host *host);
+                 struct irq sci, struct irq smi, const struct acpi_pm_host *host);
 
 /* The user presses the power button: the guest is told, or woken from S3. */
 void acpi_pm_power_button(struct acpi_pm *pm);

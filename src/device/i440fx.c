@@ -69,13 +69,19 @@ static void update_pam(struct i440fx *bridge)
     }
 }
 
-/* There is no system management mode here, so SMRAM shows up only when it is open to everybody. */
+/* Section 3.2.20. D_CLS shuts data accesses out of system management mode's view too, so that its
+ * code can draw on the screen; here a view is the same for code and data, and there it only closes
+ * what D_OPEN opens. */
 static void update_smram(struct i440fx *bridge)
 {
     uint8_t value = bridge->pci.config[REG_SMRAM];
-    bool visible = (value & SMRAM_ENABLE) && (value & SMRAM_OPEN) && !(value & SMRAM_CLOSED);
-    if (bridge->smram.size && visible != bridge->smram.enabled)
-        mem_set_enabled(bridge->mem, &bridge->smram, visible);
+    bool open = (value & SMRAM_OPEN) && !(value & SMRAM_CLOSED);
+    if ((value & SMRAM_ENABLE) && (value & SMRAM_CLOSED))
+        log_limited(LOG_UNIMP, "i440fx: SMRAM closed to data");
+    if (!bridge->smram.size)
+        return;
+    mem_set_smm_only(bridge->mem, &bridge->smram, !open);
+    mem_set_enabled(bridge->mem, &bridge->smram, value & SMRAM_ENABLE);
 }
 
 static void update_map(struct i440fx *bridge)

@@ -2,7 +2,8 @@
  *
  * Intel 82441FX, the host bridge of the i440FX chipset (datasheet 290549): PCI configuration
  * mechanism #1 at ports 0xcf8 and 0xcfc, the PAM registers that switch 0xc0000-0xfffff between
- * the PCI bus (ROMs) and RAM, and SMRAM at 0xa0000.
+ * the PCI bus (ROMs) and RAM, and SMRAM: the RAM at 0xa0000 for processors in system management
+ * mode.
  *
  * The board maps RAM at 0-0x9ffff and from 1 MiB on. What lies between belongs to the PCI bus
  * (the VGA window, ROMs: regions of a priority below I440FX_PRIORITY) until the guest programs

@@ -90,6 +90,7 @@ void pc_build_irqs(struct pc *pc, const struct machine_parts *parts);
 struct irq pc_a20_keyboard(struct pc *pc);
 struct irq pc_a20_port92(struct pc *pc);
 struct irq pc_reset_line(struct pc *pc);
+struct irq pc_smi(struct pc *pc);
 /* opaque: the board */
 void pc_reset_by_chip(void *opaque);
 

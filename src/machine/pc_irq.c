@@ -240,6 +240,19 @@ struct irq pc_a20_port92(struct pc *pc)
     return (struct irq){a20_port92, pc, 0};
 }
 
+/* SMI#. The boot processor's alone: firmware gives no other an SMBASE of its own. */
+static void chip_smi(void *opaque, int n, bool level)
+{
+    (void)n;
+    if (level)
+        apic_smi(opaque, 0);
+}
+
+struct irq pc_smi(struct pc *pc)
+{
+    return (struct irq){chip_smi, pc, 0};
+}
+
 struct irq pc_reset_line(struct pc *pc)
 {
     return (struct irq){reset_line, pc, 0};

@@ -148,21 +148,47 @@ static void test_shadow(void **state)
     assert_int_equal(mem_load(mem, 0xc0000, 1), 0xff);
 }
 
+/* What a processor in system management mode finds at gpa: a byte of RAM, or -1 for anything else.
+ */
+static int smm_byte(gpa_t gpa)
+{
+    struct mem_view *view = mem_view_ref_smm(mem);
+    const struct mem_range *range = mem_find(view, gpa);
+    int byte = range->region && range->kind == MEM_RAM ? *mem_host(range, gpa) : -1;
+    mem_view_unref(view);
+    return byte;
+}
+
 static void test_smram(void **state)
 {
     (void)state;
+    assert_int_equal(smm_byte(0xa0000), -1);
     assert_int_equal(get(0, 0x72, 1), 0x02);
     set(0, 0x72, 0x4a, 1);
     mem_store(mem, 0xa0000, 0x5a, 1);
     assert_int_equal(mem_load(mem, 0xa0000, 1), 0x5a);
+    assert_int_equal(smm_byte(0xa0000), 0x5a);
+    mem_store(mem, 0xbffff, 0x3c, 1);
+    /* Shut but for system management mode; and G_SMRAME off: shut for all. */
     set(0, 0x72, 0x0a, 1);
     assert_int_equal(mem_load(mem, 0xa0000, 1), 0xff);
+    assert_int_equal(smm_byte(0xa0000), 0x5a);
+    assert_int_equal(smm_byte(0xbffff), 0x3c);
+    assert_int_equal(smm_byte(0xc0000), -1);
+    set(0, 0x72, 0x42, 1);
+    assert_int_equal(mem_load(mem, 0xa0000, 1), 0xff);
+    assert_int_equal(smm_byte(0xa0000), -1);
+    /* D_CLS undoes D_OPEN. */
+    set(0, 0x72, 0x6a, 1);
+    assert_int_equal(mem_load(mem, 0xa0000, 1), 0xff);
+    assert_int_equal(smm_byte(0xa0000), 0x5a);
     /* The lock holds until reset. */
     set(0, 0x72, 0x5a, 1);
     assert_int_equal(get(0, 0x72, 1), 0x1a);
     set(0, 0x72, 0x4a, 1);
     assert_int_equal(get(0, 0x72, 1), 0x1a);
     assert_int_equal(mem_load(mem, 0xa0000, 1), 0xff);
+    assert_int_equal(smm_byte(0xa0000), 0x5a);
     host.pci.device.type->reset(&host.pci.device);
     set(0, 0x72, 0x4a, 1);
     assert_int_equal(mem_load(mem, 0xa0000, 1), 0x5a);
