@@ -215,56 +215,6 @@ here_of:
         mov     dword [SCRATCH], 0x1f80
         ldmxcsr [SCRATCH]
 
-        case    'AC: level 3 with AM and AC'
-        mov     eax, cr0
-        or      eax, 0x40000
-        mov     cr0, eax
-        mov     dword [user_flags], 0x40002
-        user_faults 17, 0, mov eax, [SCRATCH + 1]
-        is      seen_flags, RF, RF
-        case    'AC: word'
-        user_faults 17, 0, mov ax, [SCRATCH + 1]
-        case    'AC: store'
-        mov     dword [SCRATCH + 4], 0
-        mov     dword [SCRATCH], 0
-        user_faults 17, 0, mov [SCRATCH + 2], esp
-        is      SCRATCH, 0
-        case    'AC: read, modify, write'
-        user_faults 17, 0, add dword [SCRATCH + 2], 1
-        case    'AC: push'
-        try
-        to_user
-        mov     esp, USTACK - 2
-here_ac:
-        push    eax
-        int     END
-        tried
-        is      seen_vector, 17
-        is      seen_ip, here_ac
-        is      seen_sp, USTACK - 2
-        case    'AC: aligned'
-        user_fine mov eax, [SCRATCH + 4]
-        case    'AC: bytes'
-        user_fine mov al, [SCRATCH + 1]
-        case    'AC: qword'
-        user_faults 17, 0, movq mm0, [SCRATCH + 4]
-        case    'AC: not without AC'
-        mov     dword [user_flags], 2
-        user_fine mov eax, [SCRATCH + 1]
-        case    'AC: not at level 0'
-        push    dword 0x40002
-        popfd
-        fine    mov eax, [SCRATCH + 1]
-        push    dword 2
-        popfd
-        case    'AC: not without AM'
-        mov     eax, cr0
-        and     eax, ~0x40000
-        mov     cr0, eax
-        mov     dword [user_flags], 0x40002
-        user_fine mov eax, [SCRATCH + 1]
-        mov     dword [user_flags], 2
-
         case    'Flags and stack in a handler: interrupt gate'
         mov     dword [user_flags], 0x0ad7 ; OF, IF, SF ZF AF PF CF
         try

@@ -53,7 +53,9 @@ static const struct op *store_table(struct vcpu *cpu, const struct op *op,
     check_umip(cpu);
     store_le16(bytes, table->limit);
     store_le64(bytes + 2, table->base);
-    tlb_write(cpu, op_linear(cpu, op, length, true), bytes, length, cpu->mmu);
+    gva_t addr = op_linear(cpu, op, length, true);
+    tlb_check_alignment(cpu, addr, 4, cpu->mmu);
+    tlb_write(cpu, addr, bytes, length, cpu->mmu);
     return op + 1;
 }
 

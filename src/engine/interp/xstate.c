@@ -80,6 +80,8 @@ static gva_t image_address(struct vcpu *cpu, const struct op *op, unsigned size,
                            bool write)
 {
     gva_t addr = op_linear(cpu, op, size, write);
+    /* #AC may come before #GP, by the model (SDM 2A, FXSAVE): as Intel's do it. */
+    tlb_check_alignment(cpu, addr, 4, cpu->mmu);
     if (addr & (align - 1))
         cpu_raise_gp(cpu, 0);
     return addr;
