@@ -205,6 +205,104 @@ here_popf:
         popf
         v86_tried
         is      seen_vector, 13
+%macro vme_iret 2                        ; flags, IP; behind it: here_vme_iret
+        push    word %1
+        push    cs
+        push    word %2
+%endmacro
+        case    'VME: IRET takes IF to VIF, leaves IF and IOPL'
+        mov     dword [user_flags], 2
+        v86_try
+        vme_iret 0x3adf, seg16(here_vi1) ; IOPL 3, IF, DF and OF, SF ... CF; no TF
+        iret
+        int     0x84
+here_vi1:
+        v86_tried
+        is      seen_vector, 3
+        is      seen_flags, VM | VIF | 0x8d7, VM | VIF | VIP | 0x3ad7
+        is      seen_sp, STACK16
+        mov     dword [user_flags], VIF | 2
+        v86_try
+        vme_iret 2, seg16(here_vi2)
+        iret
+        int     0x84
+here_vi2:
+        v86_tried
+        is      seen_vector, 3
+        is      seen_flags, VM, VM | VIF | 0x3ad5
+        case    'VME: IRET with TF is #GP, and nothing is popped'
+        mov     dword [user_flags], VIF | 2
+        v86_try
+        vme_iret 0x0102, seg16(here_vi3)
+here_vi3:
+        iret
+        v86_tried
+        is      seen_vector, 13
+        is      seen_error, 0
+        is      seen_ip, seg16(here_vi3)
+        is      seen_sp, STACK16 - 6
+        is      seen_flags, VM | VIF, VM | VIF
+        case    'VME: IRET with IF while VIP is set is #GP'
+        mov     dword [user_flags], VIP | 2
+        v86_try
+        vme_iret 0x0202, seg16(here_vi4)
+here_vi4:
+        iret
+        v86_tried
+        is      seen_vector, 13
+        is      seen_ip, seg16(here_vi4)
+        is      seen_sp, STACK16 - 6
+        is      seen_flags, VM | VIP, VM | VIF | VIP
+        case    'VME: IRET without IF while VIP is set'
+        mov     dword [user_flags], VIF | VIP | 2
+        v86_try
+        vme_iret 0x0002, seg16(here_vi5)
+        iret
+here_vi5:
+        v86_tried
+        is      seen_vector, 3
+        is      seen_flags, VM | VIP, VM | VIF | VIP
+        case    'VME: 32-bit IRET is #GP'
+        mov     dword [user_flags], 2
+        v86_faults 13, 0, iretd
+        case    'VME: IRET with IOPL 3 is without it'
+        mov     dword [user_flags], VIP | 0x3002
+        v86_try
+        vme_iret 0x0202, seg16(here_vi6)
+        iret
+here_vi6:
+        v86_tried
+        is      seen_vector, 3
+        is      seen_flags, VM | VIP | 0x3202, VM | VIF | VIP | 0x3202
+        mov     dword [user_flags], VIF | 0x3202
+        v86_try
+        push    dword 0x00150002        ; VIP, AC, RF: AC and RF are taken
+        push    dword 0x800
+        push    dword seg16(here_vi7)
+        iretd
+here_vi7:
+        v86_tried
+        is      seen_vector, 3
+        is      seen_flags, VM | VIF | 0x43002, VM | VIF | VIP | 0x43202
+        case    'V86: IRET beyond the limit'
+        mov     dword [user_flags], 0x3002
+        v86_try
+        push    dword 0x3002
+        push    dword 0x800
+        push    dword 0x10000
+here_vi8:
+        iretd
+        v86_tried
+        is      seen_vector, 13
+        is      seen_ip, seg16(here_vi8)
+        is      seen_sp, STACK16 - 12
+        case    'IRET to V86 mode sets VIF and VIP whatever CR4 says'
+        mov     dword [user_flags], VIF | VIP | 2
+        v86_try
+        nop
+        v86_tried
+        is      seen_flags, VM | VIF | VIP, VM | VIF | VIP
+        mov     dword [user_flags], VIP | 2
         case    'VME: 32-bit PUSHF and POPF are #GP'
         v86_faults 13, 0, pushfd
         v86_faults 13, 0, popfd
