@@ -194,8 +194,8 @@ static int build_pci(struct pc *pc, const struct machine_parts *parts, struct er
     if (!pc->config->acpi)
         return 0;
     const struct acpi_pm_host host = {.shutdown = pc->host.shutdown, .opaque = pc->host.opaque};
-    ret = acpi_pm_init(&pc->pm, &pc->bus, PCI_DEVFN(1, 3), pc->timers, pc->isa_irq[9],
-                       pc_smi(pc), &host);
+    ret = acpi_pm_init(&pc->pm, &pc->bus, PCI_DEVFN(1, 3), pc->timers, pc->isa_irq[9], pc_smi(pc),
+                       &host);
     if ((ret = check(ret, "power management", err)) < 0)
         return ret;
     pc_add(pc, &pc->pm.pci.device);
