@@ -57,7 +57,7 @@ def script(_amount):
 WORKLOADS = [
     work("integer", "integer loop", 400_000_000, compute=True),
     work("quicksort", "quicksort", 200, compute=True),
-    work("chase", "pointer chase", 150_000_000, compute=True),
+    work("chase", "pointer chase", 200_000_000, compute=True),
     work("calls", "recursive calls", 6_000, compute=True),
     work("virtual", "virtual calls", 50_000, compute=True),
     work("matrix", "matrix of doubles", 100, compute=True),
@@ -80,11 +80,11 @@ WORKLOADS = [
     program("aes", "openssl AES-256-CBC", 64_000_000,
             ["openssl", "enc", "-aes-256-cbc", "-in", "/tmp/text", "-K", "00112233445566778899aabbccddeeff" * 2,
              "-iv", "0f1e2d3c4b5a69788796a5b4c3d2e1f0"], ("libc", "openssl"), text=True),
-    program("gcc", "gcc -O2", 3,
+    program("gcc", "gcc -O2", 2,
             ["x86_64-linux-gnu-gcc-12", "-O2", "-ffreestanding", "-c", "-o", "/tmp/out", "/bench/compiled.c"],
             ("gcc", "libc"), files=sources),
     work("rewrite", "self-rewriting code", 200_000),
-    work("atomic", "atomic increments", 300_000_000),
+    work("atomic", "atomic increments", 200_000_000),
 ]
 NAMES = [workload.name for workload in WORKLOADS]
 # Measured apart from the guest's jobs: booting, and what the host pays.
