@@ -30,6 +30,7 @@ static const struct {
     {"in_asm", LOG_IN_ASM, "guest code as it is decoded"},
     {"exec", LOG_EXEC, "each block as it is entered"},
     {"page", LOG_PAGE, "TLB flushes and changes of the paging mode"},
+    {"lockstep", LOG_LOCKSTEP, "the translator beside the interpreter, stopping where they differ"},
     {"io", LOG_IO, "port and MMIO accesses that nobody answers"},
 };
 

@@ -23,6 +23,7 @@ enum log_category {
     LOG_IN_ASM = 1 << 4,       /* guest code as it is decoded */
     LOG_EXEC = 1 << 5,         /* each block as it is entered */
     LOG_PAGE = 1 << 6,         /* TLB flushes, paging mode changes */
+    LOG_LOCKSTEP = 1 << 8,     /* the translator beside the interpreter; stops where they differ */
     LOG_IO = 1 << 7,           /* port and MMIO access nobody answers */
 };
 

@@ -89,7 +89,7 @@ void cpu_load_cr3(struct vcpu *cpu, uint64_t value)
     if (pae_paging(cpu->cr0, cpu->cr4, cpu->efer))
         load_pdptes(cpu, value);
     cpu->cr3 = value;
-    tlb_flush(cpu);
+    tlb_flush_local(cpu);
 }
 
 static void write_cr3(struct vcpu *cpu, uint64_t value)

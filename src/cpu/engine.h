@@ -19,6 +19,10 @@ struct engine_type {
     const char *name; /* as -accel names it */
     const char *summary;
 
+    /* Does the host have what the engine takes? err says what is missing. NULL: any host will do.
+     */
+    int (*usable)(struct error *err);
+
     /* One engine a VM. Under the VM lock. May fail when the host lacks what it takes; err says what
      * and what the user can do. mem outlives the engine. */
     int (*create)(struct engine **engine, struct mem *mem, struct error *err);

@@ -59,20 +59,23 @@ static void set_fast(struct vcpu *cpu, gva_t addr, unsigned mmu, const struct tl
         entry->tag[ACCESS_READ] = tag;
     uint8_t flags = ram_get_flags(range->ram, mem_ram_page(range, slow->gpa));
     bool unwatched = (flags & (RAM_DIRTY_ALL | RAM_CODE)) == RAM_DIRTY_ALL;
-    if (slow->allowed & 1 << ACCESS_WRITE && !slow->rom && unwatched)
+    if (slow->allowed & 1 << ACCESS_WRITE && !slow->rom && unwatched && !cpu->journal)
         entry->tag[ACCESS_WRITE] = tag;
 }
 
-/* The slow entry for an access that the page tables allow, filled when needed; raises #PF. */
-static struct tlb_slow *lookup(struct vcpu *cpu, gva_t addr, enum access_type type, unsigned mmu)
+/* The slow entry for an access that the page tables allow, filled when needed; NULL and the error
+ * code of #PF if they do not. */
+static struct tlb_slow *find(struct vcpu *cpu, gva_t addr, enum access_type type, unsigned mmu,
+                             uint32_t *error)
 {
     struct tlb_slow *slow = &cpu->tlb_slow[mmu][tlb_slot(addr)];
     if (slow->tag == tag_of(cpu, addr) && slow->allowed & 1 << type)
         return slow;
-    check_canonical(cpu, addr);
     struct page_walk walk;
-    if (!page_walk(cpu, addr, type, mmu, true, &walk))
-        cpu_raise_pf(cpu, addr, walk.error);
+    if (!page_walk(cpu, addr, type, mmu, true, &walk)) {
+        *error = walk.error;
+        return NULL;
+    }
     const struct mem_range *range = cpu_range(cpu, walk.gpa);
     gpa_t page = walk.gpa & PAGE_MASK;
     if (walk.shift > PAGE_SHIFT) {
@@ -86,6 +89,7 @@ static struct tlb_slow *lookup(struct vcpu *cpu, gva_t addr, enum access_type ty
     slow->tag = tag_of(cpu, addr);
     slow->gpa = page;
     slow->allowed = walk.allowed;
+    slow->global = walk.global;
     /* A page with more than one owner goes byte by byte through the address space. */
     bool whole = range->first <= page && range->last >= page + (PAGE_SIZE - 1);
     slow->io = !range->region || range->kind == MEM_IO || !whole;
@@ -94,8 +98,30 @@ static struct tlb_slow *lookup(struct vcpu *cpu, gva_t addr, enum access_type ty
     return slow;
 }
 
+/* The same; raises #PF, and #GP for what is not canonical. */
+static struct tlb_slow *lookup(struct vcpu *cpu, gva_t addr, enum access_type type, unsigned mmu)
+{
+    struct tlb_slow *slow = &cpu->tlb_slow[mmu][tlb_slot(addr)];
+    if (slow->tag == tag_of(cpu, addr) && slow->allowed & 1 << type)
+        return slow;
+    check_canonical(cpu, addr);
+    uint32_t error;
+    slow = find(cpu, addr, type, mmu, &error);
+    if (!slow)
+        cpu_raise_pf(cpu, addr, error);
+    return slow;
+}
+
+const struct tlb_slow *tlb_find(struct vcpu *cpu, gva_t addr, enum access_type type, unsigned mmu)
+{
+    uint32_t error;
+    return find(cpu, addr, type, mmu, &error);
+}
+
 static uint64_t io_load(struct vcpu *cpu, gpa_t gpa, unsigned size)
 {
+    if (cpu->journal)
+        cpu->journal->io = true;
     cpu->world->lock(cpu->world->opaque);
     uint64_t value = mem_load(cpu->world->mem, gpa, size);
     cpu->world->unlock(cpu->world->opaque);
@@ -104,6 +130,8 @@ static uint64_t io_load(struct vcpu *cpu, gpa_t gpa, unsigned size)
 
 static void io_store(struct vcpu *cpu, gpa_t gpa, uint64_t value, unsigned size)
 {
+    if (cpu->journal)
+        cpu->journal->io = true;
     cpu->world->lock(cpu->world->opaque);
     mem_store(cpu->world->mem, gpa, value, size);
     cpu->world->unlock(cpu->world->opaque);
@@ -123,6 +151,17 @@ static uint8_t *changed_ram(struct vcpu *cpu, const struct mem_range *range, gpa
     return mem_host(range, gpa);
 }
 
+static void note_store(struct store_journal *journal, uint8_t *host, unsigned length)
+{
+    if (journal->count == JOURNAL_STORES || length > 64) {
+        journal->io = true;
+        return;
+    }
+    journal->stores[journal->count].host = host;
+    journal->stores[journal->count].length = length;
+    memcpy(journal->stores[journal->count++].old, host, length);
+}
+
 /* Prepares RAM at gpa for a store of length bytes within a page; the host address, or NULL for ROM.
  */
 static uint8_t *begin_store(struct vcpu *cpu, gva_t addr, unsigned mmu, struct tlb_slow *slow,
@@ -134,6 +173,8 @@ static uint8_t *begin_store(struct vcpu *cpu, gva_t addr, unsigned mmu, struct t
     const struct mem_range *range = cpu_range(cpu, gpa);
     uint8_t *host = changed_ram(cpu, range, gpa, length);
     set_fast(cpu, addr, mmu, slow, range);
+    if (cpu->journal)
+        note_store(cpu->journal, host, length);
     return host;
 }
 
@@ -349,8 +390,15 @@ void cpu_physical_write(struct vcpu *cpu, gpa_t gpa, const void *from, unsigned 
     }
 }
 
-void tlb_flush(struct vcpu *cpu)
+static const struct vcpu_code_hook *hook_of(const struct vcpu *cpu)
 {
+    return cpu->engine_data;
+}
+
+static void flush(struct vcpu *cpu, bool global)
+{
+    if (hook_of(cpu) && hook_of(cpu)->flushed)
+        hook_of(cpu)->flushed(cpu, global);
     cpu->exec_gen++;
     cpu->large_first = UINT64_MAX;
     cpu->large_last = 0;
@@ -361,6 +409,16 @@ void tlb_flush(struct vcpu *cpu)
     }
 }
 
+void tlb_flush(struct vcpu *cpu)
+{
+    flush(cpu, true);
+}
+
+void tlb_flush_local(struct vcpu *cpu)
+{
+    flush(cpu, false);
+}
+
 void tlb_flush_page(struct vcpu *cpu, gva_t addr)
 {
     /* A large page lies in many slots: everything goes. */
@@ -368,6 +426,8 @@ void tlb_flush_page(struct vcpu *cpu, gva_t addr)
         tlb_flush(cpu);
         return;
     }
+    if (hook_of(cpu) && hook_of(cpu)->flushed_page)
+        hook_of(cpu)->flushed_page(cpu, addr);
     cpu->exec_gen++;
     unsigned slot = tlb_slot(addr);
     for (unsigned mmu = 0; mmu < MMU_COUNT; mmu++) {
@@ -378,6 +438,8 @@ void tlb_flush_page(struct vcpu *cpu, gva_t addr)
 
 void tlb_forget_writes(struct vcpu *cpu, gpa_t gpa)
 {
+    if (hook_of(cpu) && hook_of(cpu)->forget_writes)
+        hook_of(cpu)->forget_writes(cpu, gpa);
     const struct mem_range *range = cpu_range(cpu, gpa);
     if (!range->region || range->kind == MEM_IO)
         return;

@@ -39,6 +39,8 @@ void cpu_physical_write(struct vcpu *cpu, gpa_t gpa, const void *from, unsigned 
 
 /* Everything; one page (INVLPG). */
 void tlb_flush(struct vcpu *cpu);
+/* All but what global pages say (this TLB forgets that too). */
+void tlb_flush_local(struct vcpu *cpu);
 void tlb_flush_page(struct vcpu *cpu, gva_t addr);
 
 /* Drops write permission that was cached for the RAM page at gpa, by whichever of its addresses, so
@@ -73,12 +75,34 @@ static inline bool mmu_user(unsigned mmu)
     return mmu == MMU_USER || mmu == MMU_USER_ALIGN;
 }
 
+/* The page of addr for one access, walked (and marked) if need be; NULL if that faults: nothing is
+ * raised. addr is canonical. Valid until the next access. */
+const struct tlb_slow *tlb_find(struct vcpu *cpu, gva_t addr, enum access_type type, unsigned mmu);
+
 /* What the engine must know of code it has decoded: engine_data's first member. */
 struct vcpu_code_hook {
     /* A store is about to change a page with RAM_CODE set: drop what is in [gpa, gpa+length). */
     void (*written)(struct vcpu *cpu, gpa_t gpa, unsigned length);
     /* cpu->view is about to become next: drop what will lie elsewhere. */
     void (*moving)(struct vcpu *cpu, const struct mem_view *next);
+    /* For an engine with tables of its own beside the TLB; NULL without. What the TLB forgets: */
+    void (*flushed)(struct vcpu *cpu, bool global);
+    void (*flushed_page)(struct vcpu *cpu, gva_t addr);
+    void (*forget_writes)(struct vcpu *cpu, gpa_t gpa);
+};
+
+/* What stores overwrote, for an engine that checks another against this one: as long as a vcpu has
+ * one, no store goes the fast way. String instructions tell too little. `io`: a device was reached,
+ * or there was no room: this cannot be undone. */
+enum { JOURNAL_STORES = 512 };
+struct store_journal {
+    unsigned count;
+    bool io;
+    struct {
+        uint8_t *host;
+        unsigned length;
+        uint8_t old[64];
+    } stores[JOURNAL_STORES];
 };
 
 /* Direct-mapped slot. */

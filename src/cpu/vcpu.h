@@ -160,11 +160,13 @@ enum vcpu_request {
     VCPU_REQ_NMI = 1 << 1,
     VCPU_REQ_SMI = 1 << 2,
     VCPU_REQ_INIT = 1 << 3,
-    VCPU_REQ_KICK = 1 << 4,  /* leave vcpu_run with VCPU_EXIT_KICKED */
-    VCPU_REQ_MAP = 1 << 5,   /* the memory map changed: take the new view, flush */
-    VCPU_REQ_FLUSH = 1 << 6, /* dirty logging was cleared: flush the TLB */
-    VCPU_REQ_CODE = 1 << 7,  /* a device wrote into code: the engine's own list says where */
-    VCPU_REQ_DEBUG = 1 << 8, /* a trap (single step, data breakpoint) is due: cpu->pending_db */
+    VCPU_REQ_KICK = 1 << 4,   /* leave vcpu_run with VCPU_EXIT_KICKED */
+    VCPU_REQ_MAP = 1 << 5,    /* the memory map changed: take the new view, flush */
+    VCPU_REQ_FLUSH = 1 << 6,  /* dirty logging was cleared: flush the TLB */
+    VCPU_REQ_CODE = 1 << 7,   /* a device wrote into code: the engine's own list says where */
+    VCPU_REQ_ENGINE = 1 << 9, /* engine-private, not a request: the interpreter stops behind each
+                                 block */
+    VCPU_REQ_DEBUG = 1 << 8,  /* a trap (single step, data breakpoint) is due: cpu->pending_db */
 };
 
 /* How the processor reaches the rest of the machine. Set up by the board. Functions are called on
@@ -210,6 +212,7 @@ struct tlb_slow {
     uint8_t allowed; /* 1 << enum access_type that the page tables allow (writes: dirty bit set) */
     bool io;         /* not RAM or ROM: goes through mem_load/mem_store */
     bool rom;
+    bool global;
 };
 
 /* What cpu_raise recorded (cpu/exception.h). */
@@ -219,7 +222,14 @@ struct cpu_fault {
     bool has_error;
 };
 
+/* Slots of vcpu.frame, as distances below gpr in 8 bytes; those of engine/dbt are in its
+ * internal.h. */
+enum { VCPU_FRAME = 16, FRAME_POLL = 3, FRAME_JUMP_MASK = 4 };
+
 struct vcpu {
+    /* Engine-private: slots that translated code reaches below gpr. Two of them hold 0 when it
+     * shall leave: cpu_request sets them so. */
+    uint64_t frame[VCPU_FRAME] __attribute__((aligned(64)));
     /* What runs fast first. */
     uint64_t gpr[GPR_SLOTS];
     uint32_t cc;        /* CF PF AF ZF SF in bits 8-15 (as LAHF puts them in AH), OF in bit 0 */
@@ -278,7 +288,8 @@ struct vcpu {
     struct cpu_fault fault; /* vector -1: shutdown */
     int fault_vector;       /* being delivered, -1: none (for double faults) */
 
-    void *engine_data; /* the engine's own part */
+    void *engine_data;             /* the engine's own part */
+    struct store_journal *journal; /* cpu/tlb.h; NULL: none is kept */
 };
 
 /* Registers to what RESET# leaves (SDM 3A table 10-1): CS:EIP = f000:fff0 at ffff0000. Memory
@@ -335,6 +346,8 @@ static inline bool cpu_code64(const struct vcpu *cpu)
 static inline void cpu_request(struct vcpu *cpu, uint32_t bits)
 {
     atomic_fetch_or_explicit(&cpu->request, bits, memory_order_release);
+    __atomic_store_n(&cpu->frame[VCPU_FRAME - FRAME_POLL], 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&cpu->frame[VCPU_FRAME - FRAME_JUMP_MASK], 0, __ATOMIC_RELEASE);
 }
 static inline void cpu_unrequest(struct vcpu *cpu, uint32_t bits)
 {

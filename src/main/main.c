@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "cpu/model.h"
+#include "engine/dbt/dbt.h"
 #include "engine/interp/interp.h"
 #include "event/loop.h"
 #include "machine/machine.h"
@@ -28,15 +29,14 @@ enum { EXIT_HOST = 1, EXIT_USAGE = 2 };
 struct accelerator {
     const char *name;
     const struct engine_type *engine;
-    bool falls_back; /* to the interpreter, rather than to the user's next choice */
     const char *summary;
 };
 
 static const struct accelerator accelerators[] = {
-    {"interp", &interp_engine, false, "the interpreter"},
-    {"dbt", NULL, true, "the binary translator: not there yet, runs on interp"},
-    {"tcg", NULL, true, "QEMU's name for dbt"},
-    {"kvm", NULL, false, "the hardware: not there yet"},
+    {"interp", &interp_engine, "the interpreter"},
+    {"dbt", &dbt_engine, "the binary translator"},
+    {"tcg", &dbt_engine, "QEMU's name for dbt"},
+    {"kvm", NULL, "the hardware: not there yet"},
 };
 
 static const struct accelerator *find_accelerator(const char *name)
@@ -56,15 +56,16 @@ static const struct engine_type *choose_engine(const struct config *config, stru
     const char *first = config->accels[0].name;
     for (size_t i = 0; i < config->accel_count; i++) {
         const struct accelerator *accelerator = find_accelerator(config->accels[i].name);
-        if (!accelerator || (!accelerator->engine && !accelerator->falls_back))
+        if (!accelerator || !accelerator->engine)
             continue;
         if (strcmp(first, "kvm") == 0)
-            log_info("-accel kvm: KVM is not supported yet; running on the interpreter (interp)");
-        else if (!accelerator->engine)
-            log_info("-accel %s: the binary translator is not there yet; running on the "
-                     "interpreter (interp)",
-                     accelerator->name);
-        return accelerator->engine ? accelerator->engine : &interp_engine;
+            log_info("-accel kvm: KVM is not supported yet; running on %s",
+                     accelerator->engine->name);
+        struct error why;
+        if (!accelerator->engine->usable || accelerator->engine->usable(&why) == 0)
+            return accelerator->engine;
+        log_info("-accel %s: %s; running on the interpreter (interp)", accelerator->name, why.text);
+        return &interp_engine;
     }
     error_set(err, ENOSYS, "not supported: %s; use -accel interp", first);
     return NULL;

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Runs one image of tests/system/ from reset in a machine of its own: 4 MiB of RAM, a reset vector,
- * a few ports, one processor and the interpreter. The image says what it expects and reports each
+ * a few ports, one processor and an engine. The image says what it expects and reports each
  * case as a line of TAP through port 0xe9; this program adds the plan.
  *
- *     x86-system_asm IMAGE MODEL
+ *     x86-system_asm IMAGE MODEL ENGINE
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "cpu/model.h"
 #include "cpu/vcpu.h"
+#include "engine/dbt/dbt.h"
 #include "engine/interp/interp.h"
 
 enum { LOAD = 0x8000, RAM_SIZE = MIB(4), ROM_SIZE = 0x10000 };
@@ -42,6 +45,7 @@ struct machine {
     struct ram *ram, *rom, *smram_ram;
     struct mem_region low, high, reset, smram;
     struct vcpu *cpu;
+    const struct engine_type *type;
     struct engine *engine;
     struct pio_range ports;
     uint8_t latch[16];
@@ -232,15 +236,15 @@ static void machine_init(struct machine *m, const char *image, const char *model
     m->apic_base = 0xfee00900;
     m->line_start = true;
     need(vcpu_create(&m->cpu, 0, &m->model, &m->world), &err);
-    need(interp_engine.create(&m->engine, m->world.mem, &err), &err);
-    need(interp_engine.vcpu_attach(m->engine, m->cpu, &err), &err);
+    need(m->type->create(&m->engine, m->world.mem, &err), &err);
+    need(m->type->vcpu_attach(m->engine, m->cpu, &err), &err);
     load_image(m, image);
 }
 
 static void machine_destroy(struct machine *m)
 {
-    interp_engine.vcpu_detach(m->engine, m->cpu);
-    interp_engine.destroy(m->engine);
+    m->type->vcpu_detach(m->engine, m->cpu);
+    m->type->destroy(m->engine);
     vcpu_destroy(m->cpu);
     pio_remove(m->world.pio, &m->ports);
     pio_destroy(m->world.pio);
@@ -270,21 +274,42 @@ static bool wake(struct machine *m)
     return true;
 }
 
+/* The translator translates what runs for the first time here; lockstep has it compared with the
+ * interpreter block by block. Where the host lacks what it takes, the test is skipped. */
+static bool choose_engine(struct machine *m, const char *name)
+{
+    m->type = &interp_engine;
+    if (strcmp(name, "interp") == 0)
+        return true;
+    m->type = &dbt_engine;
+    dbt_hot = 1;
+    struct error err;
+    if (strcmp(name, "lockstep") == 0)
+        need(log_enable("lockstep", &err), &err);
+    else if (strcmp(name, "dbt") != 0)
+        return false;
+    if (dbt_engine.usable(&err)) {
+        printf("1..0 # SKIP the translator: %s\n", err.text);
+        exit(0);
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     static struct machine m;
-    if (argc != 3) {
-        fprintf(stderr, "usage: %s IMAGE MODEL\n", argv[0]);
+    if (argc != 4 || !choose_engine(&m, argv[3])) {
+        fprintf(stderr, "usage: %s IMAGE MODEL interp|dbt|lockstep\n", argv[0]);
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0); /* what was reported before a hang */
     machine_init(&m, argv[1], argv[2]);
     while (!m.done) {
-        enum vcpu_exit why = interp_engine.vcpu_run(m.engine, m.cpu);
+        enum vcpu_exit why = m.type->vcpu_run(m.engine, m.cpu);
         if (why == VCPU_EXIT_TRIPLE_FAULT) {
             /* The image finds its memory as it was and knows whether it meant this. */
             cpu_reset(m.cpu);
-            interp_engine.sync_in(m.engine, m.cpu);
+            m.type->sync_in(m.engine, m.cpu);
         } else if (why == VCPU_EXIT_HALTED && wake(&m)) {
             continue;
         } else if (why != VCPU_EXIT_KICKED) {

@@ -111,6 +111,8 @@ static void drop(struct interp_vcpu *in, struct code_page **at)
         struct block *next;
         for (struct block *block = page->blocks[i]; block; block = next) {
             next = block->next;
+            if (block->translations)
+                in->block_dropped(in->cpu, block);
             for (unsigned k = 0; k < block->op_count; k++)
                 block->ops[k].fn = op_resync;
             in->code_bytes -= block_size(block);

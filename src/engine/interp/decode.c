@@ -230,20 +230,30 @@ static bool is_foreign(const ZydisDecodedInstruction *insn)
 
 /* With 32-bit addresses Zydis 4.0 takes a SIB byte without base for one with R13D when REX.B is
  * set: mod 0, base 5 is a displacement alone, whatever REX.B says (SDM 2A 2.2.1.2). */
-static void correct_operands(struct builder *b)
+static void correct_operands(const ZydisDecodedInstruction *insn, ZydisDecodedOperand *operands)
 {
-    const ZydisDecodedInstruction *insn = &b->insn;
     if (insn->address_width != 32 || insn->raw.modrm.mod != 0 || insn->raw.modrm.rm != 4 ||
         insn->raw.sib.base != 5 || !(insn->attributes & ZYDIS_ATTRIB_HAS_SIB))
         return;
     for (unsigned i = 0; i < insn->operand_count; i++) {
-        ZydisDecodedOperandMem *mem = &b->operands[i].mem;
-        if (b->operands[i].type != ZYDIS_OPERAND_TYPE_MEMORY || mem->base != ZYDIS_REGISTER_R13D)
+        ZydisDecodedOperandMem *mem = &operands[i].mem;
+        if (operands[i].type != ZYDIS_OPERAND_TYPE_MEMORY || mem->base != ZYDIS_REGISTER_R13D)
             continue;
         mem->base = ZYDIS_REGISTER_NONE;
         mem->disp.has_displacement = ZYAN_TRUE;
         mem->disp.value = insn->raw.disp.value;
     }
+}
+
+bool decode_bytes(const struct interp_vcpu *in, unsigned mode, const uint8_t *bytes,
+                  unsigned available, ZydisDecodedInstruction *insn, ZydisDecodedOperand *operands)
+{
+    const ZydisDecoder *decoder = &in->interp->decoders[mode];
+    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(decoder, bytes, available, insn, operands)) ||
+        is_foreign(insn))
+        return false;
+    correct_operands(insn, operands);
+    return true;
 }
 
 enum step { STEP_OK, STEP_CROSSES, STEP_BAD };
@@ -268,7 +278,7 @@ static enum step decode_one(struct builder *b, const uint8_t *bytes, unsigned av
         b->bad = available - op->length;
         return STEP_BAD;
     }
-    correct_operands(b);
+    correct_operands(&b->insn, b->operands);
     static const uint8_t code_sizes[3] = {16, 32, 64};
     struct decoded d = {.insn = &b->insn,
                         .operands = b->operands,

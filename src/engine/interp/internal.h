@@ -39,6 +39,10 @@ struct block {
     uint16_t count; /* instructions */
     uint8_t mode;   /* CODE_SIZE bits of code_mode */
     uint8_t op_count;
+    /* The translator's: how often it ran here, and what became of it. */
+    uint32_t heat;
+    struct translation *translations;
+    uint64_t careful, avoid; /* instructions, by number: see engine/dbt */
     struct op ops[];
 };
 
@@ -79,6 +83,10 @@ struct interp_vcpu {
     unsigned pending_count; /* > PENDING_MAX: too many, drop all */
 
     struct op step_ops[4]; /* for single steps */
+
+    /* For the translator, which uses this interpreter; else NULL. */
+    void *outer;
+    void (*block_dropped)(struct vcpu *cpu, struct block *block);
     struct interp_statistics statistics;
 };
 
@@ -115,6 +123,19 @@ struct block *run_lookup(struct vcpu *cpu);
 /* Goes to rip through run_lookup and ties op's `way` to the block there, if it is on op's page. */
 const struct op *go_link(struct vcpu *cpu, const struct op *op, unsigned way, uint64_t rip);
 
+/* The parts of the run loop, for an engine that has a loop of its own. run_between does what is due
+ * between blocks; then run_block or run_careful (one instruction, with all that surrounds it) may
+ * follow. run_deliver_fault belongs behind the setjmp of cpu->fault_exit; false: triple fault. */
+enum run_next { RUN_LEAVE, RUN_AGAIN, RUN_CAREFUL, RUN_BLOCK };
+enum run_next run_between(struct interp_vcpu *in, enum vcpu_exit *why);
+void run_careful(struct vcpu *cpu);
+void run_block(struct vcpu *cpu);
+bool run_deliver_fault(struct vcpu *cpu);
+
+/* decode.c: decodes one instruction in a mode (CODE_16...) as blocks are decoded. False: none. */
+bool decode_bytes(const struct interp_vcpu *in, unsigned mode, const uint8_t *bytes,
+                  unsigned available, ZydisDecodedInstruction *insn, ZydisDecodedOperand *operands);
+
 /* Cuts rip to the width of code that runs. */
 static inline uint64_t rip_wrap(const struct vcpu *cpu, uint64_t rip)
 {
@@ -132,6 +153,13 @@ static inline unsigned jump_slot(uint64_t linear)
 static inline bool attention(const struct vcpu *cpu)
 {
     return (atomic_load_explicit(&cpu->request, memory_order_relaxed) & cpu->heeded) != 0;
+}
+
+/* The same between the pieces of one instruction, where the translator has no business. */
+static inline bool attention_within(const struct vcpu *cpu)
+{
+    return (atomic_load_explicit(&cpu->request, memory_order_relaxed) & cpu->heeded &
+            ~(uint32_t)VCPU_REQ_ENGINE) != 0;
 }
 
 static inline const struct op *block_enter(struct vcpu *cpu, const struct block *block,

@@ -233,7 +233,7 @@ static void take_debug_trap(struct vcpu *cpu)
 }
 
 /* The slow way: one instruction with everything that surrounds it. */
-static void run_careful(struct vcpu *cpu)
+void run_careful(struct vcpu *cpu)
 {
     /* What MOV SS holds back is due behind the next instruction. */
     if (cpu->pending_db && cpu->shadow != 2)
@@ -255,7 +255,7 @@ static void run_careful(struct vcpu *cpu)
         take_debug_trap(cpu);
 }
 
-static void run_block(struct vcpu *cpu)
+void run_block(struct vcpu *cpu)
 {
     struct block *block = run_lookup(cpu);
     if (!block)
@@ -270,40 +270,60 @@ static void run_block(struct vcpu *cpu)
     } while (op);
 }
 
+bool run_deliver_fault(struct vcpu *cpu)
+{
+    const struct cpu_fault *fault = cpu_fault(cpu);
+    interp_vcpu(cpu)->statistics.faults++;
+    uncount(cpu);
+    cpu->pending_db = 0; /* of an instruction that was not completed */
+    if (fault->vector < 0)
+        return false;
+    cpu->rip = rip_wrap(cpu, cpu->rip);
+    return cpu_deliver(cpu, EVENT_EXCEPTION, fault->vector, fault->error);
+}
+
+enum run_next run_between(struct interp_vcpu *in, enum vcpu_exit *why)
+{
+    struct vcpu *cpu = in->cpu;
+    if (in->dead)
+        cache_free_dead(in);
+    cpu->heeded = heeded(cpu);
+    uint32_t request = atomic_load_explicit(&cpu->request, memory_order_acquire) & cpu->heeded &
+                       ~(uint32_t)VCPU_REQ_ENGINE;
+    if (request && attend(in, request, why))
+        return RUN_LEAVE;
+    if (cpu->halted && !cpu->pending_db) {
+        *why = VCPU_EXIT_HALTED;
+        if (!cpu_has_work(cpu))
+            return RUN_LEAVE;
+        if (cpu->halted)
+            return RUN_AGAIN;
+    }
+    if (cpu->shadow || cpu->pending_db || cpu->rflags & (FLAG_TF | FLAG_RF) || cpu->dr[7] & 0xff)
+        return RUN_CAREFUL;
+    return RUN_BLOCK;
+}
+
 static enum vcpu_exit interp_run(struct engine *engine, struct vcpu *cpu)
 {
     (void)engine;
     struct interp_vcpu *in = interp_vcpu(cpu);
     enum vcpu_exit why;
-    if (setjmp(cpu->fault_exit)) {
-        const struct cpu_fault *fault = cpu_fault(cpu);
-        in->statistics.faults++;
-        uncount(cpu);
-        cpu->pending_db = 0; /* of an instruction that was not completed */
-        if (fault->vector < 0)
-            return VCPU_EXIT_TRIPLE_FAULT;
-        cpu->rip = rip_wrap(cpu, cpu->rip);
-        if (!cpu_deliver(cpu, EVENT_EXCEPTION, fault->vector, fault->error))
-            return VCPU_EXIT_TRIPLE_FAULT;
-    }
+    if (setjmp(cpu->fault_exit) && !run_deliver_fault(cpu))
+        return VCPU_EXIT_TRIPLE_FAULT;
     for (;;) {
-        if (in->dead)
-            cache_free_dead(in);
-        cpu->heeded = heeded(cpu);
-        uint32_t request = atomic_load_explicit(&cpu->request, memory_order_acquire) & cpu->heeded;
-        if (request && attend(in, request, &why))
+        switch (run_between(in, &why)) {
+        case RUN_LEAVE:
             return why;
-        if (cpu->halted && !cpu->pending_db) {
-            if (!cpu_has_work(cpu))
-                return VCPU_EXIT_HALTED;
-            if (cpu->halted)
-                continue;
-        }
-        if (cpu->shadow || cpu->pending_db || cpu->rflags & (FLAG_TF | FLAG_RF) ||
-            cpu->dr[7] & 0xff)
+        case RUN_AGAIN:
+            break;
+        case RUN_CAREFUL:
             run_careful(cpu);
-        else
+            break;
+        case RUN_BLOCK:
             run_block(cpu);
+            break;
+        }
     }
 }
 

@@ -209,7 +209,7 @@ static bool trap_between(const struct vcpu *cpu)
 /* After a piece, with some left: shall somebody else have the processor? */
 static bool yield_to_interrupt(struct vcpu *cpu, const struct op *op)
 {
-    if (!attention(cpu) && !trap_between(cpu))
+    if (!attention_within(cpu) && !trap_between(cpu))
         return false;
     op_sync(cpu, op);
     cpu->rflags |= FLAG_RF; /* the instruction's breakpoint is behind us */

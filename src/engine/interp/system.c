@@ -136,7 +136,10 @@ static const struct op *op_invpcid(struct vcpu *cpu, const struct op *op)
                (type == 0 && !address_canonical(page));
     if (bad)
         cpu_raise_gp(cpu, 0);
-    tlb_flush(cpu);
+    if (type == 2)
+        tlb_flush(cpu);
+    else
+        tlb_flush_local(cpu);
     return op_leave(cpu, op);
 }
 

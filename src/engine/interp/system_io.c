@@ -94,7 +94,7 @@ static const struct op *op_string(struct vcpu *cpu, const struct op *op)
         address_add(cpu, op, RCX, -1);
         if (!address_get(cpu, op, RCX))
             return op_leave(cpu, op);
-        if (cpu->rflags & FLAG_TF || cpu->pending_db || attention(cpu))
+        if (cpu->rflags & FLAG_TF || cpu->pending_db || attention_within(cpu))
             break;
     }
     op_sync(cpu, op);

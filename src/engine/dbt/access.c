@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Memory operands. A look-up is
+ *
+ *     lea   r15, [ea]              where the address is more than a register
+ *     pext  rcx, r15, [page mask]  the page's number
+ *     mov   rcx, gs:[rcx*8]        host address - guest address, or 0
+ *     jrcxz miss
+ *     op    [r15 + rcx]
+ *
+ * and touches no flag. For a 64-bit address of one register and a displacement the sum is left to
+ * the access itself, [reg + rcx + disp], and rcx serves further accesses off the same register,
+ * as long as it keeps its value: guard pages around each page of a window catch those that leave
+ * the page (window.h), and what they reach together stays below a page.
+ */
+#include "engine/dbt/translate.h"
+
+void access_forget(struct tr *tr)
+{
+    tr->delta_base = GPR_ZERO;
+}
+
+void access_changed(struct tr *tr, uint16_t registers)
+{
+    if (tr->delta_base != GPR_ZERO && registers >> tr->delta_base & 1)
+        access_forget(tr);
+}
+
+void access_moved(struct tr *tr, unsigned guest, int32_t by)
+{
+    if (tr->delta_base == guest && __builtin_sub_overflow(tr->delta_disp, by, &tr->delta_disp))
+        access_forget(tr);
+}
+
+/* lea r15, with the register as wide as addresses are */
+static void lea_scratch(struct tr *tr, struct emit_mem from, unsigned address_size)
+{
+    if (address_size == 8)
+        emit_lea(&tr->e, SCRATCH, from);
+    else
+        emit_lea32(&tr->e, SCRATCH, from);
+}
+
+/* A guest register for use in an address, brought into `scratch` if it has no host register. */
+static unsigned address_register(struct tr *tr, unsigned guest, unsigned scratch)
+{
+    if (!at_home(guest))
+        return host_of(guest);
+    emit_load(&tr->e, scratch, home_mem(guest));
+    return scratch;
+}
+
+void access_address(struct tr *tr, const struct guest_mem *mem, bool with_segment)
+{
+    struct emit *e = &tr->e;
+    int32_t disp = (int32_t)mem->disp;
+    unsigned size = mem->address_size;
+    if (mem->base == GPR_RIP) {
+        emit_load(e, SCRATCH, frame_mem(FRAME_RIP_PAGE));
+        lea_scratch(tr, emit_at(SCRATCH, disp + tr->next), size);
+    } else if (mem->base == GPR_ZERO && mem->index == GPR_ZERO) {
+        emit_mov_imm(e, SCRATCH, size == 8 ? (uint64_t)mem->disp : (uint32_t)mem->disp);
+    } else {
+        struct emit_mem from = {.base = H_NONE, .index = H_NONE, .disp = disp};
+        if (mem->index != GPR_ZERO) {
+            /* DELTA is about to be overwritten anyway. */
+            if (at_home(mem->index))
+                access_forget(tr);
+            from.index = (uint8_t)address_register(tr, mem->index, DELTA);
+            from.shift = mem->shift;
+        }
+        if (mem->base != GPR_ZERO)
+            from.base = (uint8_t)address_register(tr, mem->base, SCRATCH);
+        lea_scratch(tr, from, size);
+    }
+    if (!with_segment || (mem->segment != SEG_FS && mem->segment != SEG_GS))
+        return;
+    access_forget(tr);
+    emit_load(e, DELTA, frame_mem(mem->segment == SEG_FS ? FRAME_FS_BASE : FRAME_GS_BASE));
+    struct emit_mem sum = {.base = SCRATCH, .index = DELTA};
+    lea_scratch(tr, sum, tr->code64 ? 8 : 4);
+}
+
+struct stub *access_stub(struct tr *tr, enum exit_kind kind)
+{
+    static struct stub spare;
+    if (tr->stub_count == STUBS) {
+        tr->e.full = true;
+        return &spare;
+    }
+    struct stub *stub = &tr->stubs[tr->stub_count++];
+    *stub = (struct stub){.kind = kind, .insn = tr->insn};
+    return stub;
+}
+
+/* DELTA = entry for the address in `reg`; `address` tells a miss how to have it in SCRATCH. */
+static void look_up(struct tr *tr, unsigned reg, bool write, const struct emit_mem *address)
+{
+    struct emit *e = &tr->e;
+    access_stubs(tr, STUB_ROOM);
+    emit_pext(e, DELTA, reg, frame_mem(FRAME_PAGE_MASK));
+    emit_load(e, DELTA, (struct emit_mem){.base = H_NONE, .index = DELTA, .shift = 3, .gs = true});
+    uint8_t *from = emit_jrcxz(e);
+    struct stub *stub = access_stub(tr, EXIT_MISS);
+    stub->from = from;
+    stub->back = e->at;
+    stub->write = write;
+    if (address) {
+        stub->has_address = true;
+        stub->address = *address;
+    }
+}
+
+bool access_allowed(const struct tr *tr, const struct guest_mem *mem)
+{
+    if (tr->code64)
+        return true;
+    switch (mem->segment) {
+    case SEG_CS:
+        return false; /* may be readable or not */
+    case SEG_FS:
+        return tr->variant & VARIANT_FS;
+    case SEG_GS:
+        return tr->variant & VARIANT_GS;
+    default:
+        return true;
+    }
+}
+
+/* One register and a displacement, 64-bit, without a segment base? */
+static bool is_plain(const struct tr *tr, const struct guest_mem *mem)
+{
+    return tr->code64 && mem->address_size == 8 && mem->index == GPR_ZERO &&
+           mem->base != GPR_ZERO && mem->base != GPR_RIP && mem->segment != SEG_FS &&
+           mem->segment != SEG_GS;
+}
+
+static bool reusable(const struct tr *tr, const struct guest_mem *mem)
+{
+    if (tr->delta_base != mem->base)
+        return false;
+    int64_t apart = mem->disp - tr->delta_disp;
+    return apart > -(int64_t)PAGE_SIZE && apart + mem->size <= (int64_t)PAGE_SIZE;
+}
+
+/* To the interpreter if the access at SCRATCH runs over the end of its page: DELTA = offset + size
+ * - 1 - PAGE_SIZE, and its sign bit. */
+static void check_crossing(struct tr *tr, unsigned size)
+{
+    struct emit *e = &tr->e;
+    access_stubs(tr, STUB_ROOM);
+    emit_pext(e, DELTA, SCRATCH, frame_mem(FRAME_OFFSET_MASK));
+    emit_lea(e, DELTA, emit_at(DELTA, (int32_t)size - 1 - (int32_t)PAGE_SIZE));
+    emit_pext(e, DELTA, DELTA, frame_mem(FRAME_SIGN_MASK));
+    struct stub *stub = access_stub(tr, EXIT_INTERPRET);
+    stub->from = emit_jrcxz(e);
+}
+
+struct emit_mem access_memory(struct tr *tr, const struct guest_mem *mem)
+{
+    struct emit *e = &tr->e;
+    int32_t disp = (int32_t)mem->disp;
+    if (tr->careful) {
+        access_address(tr, mem, true);
+        access_forget(tr);
+        if (mem->size > 1)
+            check_crossing(tr, mem->size);
+        look_up(tr, SCRATCH, mem->write, NULL);
+        return (struct emit_mem){.base = SCRATCH, .index = DELTA};
+    }
+    if (is_plain(tr, mem)) {
+        bool reuse = reusable(tr, mem);
+        if (at_home(mem->base)) {
+            if (reuse) {
+                emit_load(e, SCRATCH, home_mem(mem->base));
+                return (struct emit_mem){.base = SCRATCH, .index = DELTA, .disp = disp};
+            }
+            access_address(tr, mem, false);
+            look_up(tr, SCRATCH, mem->write, NULL);
+            tr->delta_base = mem->base;
+            tr->delta_disp = disp;
+            return (struct emit_mem){.base = SCRATCH, .index = DELTA};
+        }
+        unsigned base = host_of(mem->base);
+        struct emit_mem at = {.base = (uint8_t)base, .index = DELTA, .disp = disp};
+        if (reuse)
+            return at;
+        struct emit_mem address = emit_at(base, disp);
+        if (disp)
+            emit_lea(e, DELTA, address);
+        look_up(tr, disp ? DELTA : base, mem->write, &address);
+        tr->delta_base = mem->base;
+        tr->delta_disp = disp;
+        return at;
+    }
+    access_address(tr, mem, true);
+    access_forget(tr);
+    look_up(tr, SCRATCH, mem->write, NULL);
+    return (struct emit_mem){.base = SCRATCH, .index = DELTA};
+}
+
+static void put_stub(struct tr *tr, const struct stub *stub)
+{
+    struct emit *e = &tr->e;
+    emit_here8(e, stub->from);
+    if (stub->has_address)
+        emit_lea(e, SCRATCH, stub->address);
+    emit_call_to(e, tr->leave);
+    emit_byte(e, (uint8_t)stub->kind);
+    emit_byte(e, stub->write);
+    emit_u16(e, stub->insn);
+    if (stub->back)
+        emit_jmp_to(e, stub->back);
+}
+
+static void put_stubs(struct tr *tr)
+{
+    for (unsigned i = 0; i < tr->stub_count; i++)
+        put_stub(tr, &tr->stubs[i]);
+    tr->stub_count = 0;
+}
+
+void access_stubs(struct tr *tr, unsigned room)
+{
+    struct emit *e = &tr->e;
+    bool reached = true;
+    for (unsigned i = 0; i < tr->stub_count; i++)
+        reached &=
+            e->at - tr->stubs[i].from + (ptrdiff_t)room + (ptrdiff_t)i * STUB_SIZE < STUB_REACH;
+    if (reached)
+        return;
+    uint8_t *over = emit_jmp32(e);
+    put_stubs(tr);
+    emit_here32(e, over);
+}
+
+void access_last_stubs(struct tr *tr)
+{
+    put_stubs(tr);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "engine/dbt/code.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "engine/dbt/internal.h"
+
+int code_create(struct code_memory *code, size_t size, struct error *err)
+{
+    memset(code, 0, sizeof(*code));
+    code->size = size;
+    int fd = memfd_create("trapeze-code", MFD_CLOEXEC);
+    if (fd < 0 || ftruncate(fd, (off_t)size)) {
+        int why = errno;
+        if (fd >= 0)
+            close(fd);
+        return error_set(err, why, "cannot make memory for translated code: %s", strerror(why));
+    }
+    void *write = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void *run = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+    int why = errno;
+    close(fd);
+    code->write = write == MAP_FAILED ? NULL : write;
+    code->run = run == MAP_FAILED ? NULL : run;
+    if (!code->write || !code->run) {
+        code_destroy(code);
+        return error_set(err, why, "cannot map executable memory for translated code: %s",
+                         strerror(why));
+    }
+    return 0;
+}
+
+void code_destroy(struct code_memory *code)
+{
+    code_clear(code);
+    free(code->list);
+    if (code->write)
+        munmap(code->write, code->size);
+    if (code->run)
+        munmap(code->run, code->size);
+    memset(code, 0, sizeof(*code));
+}
+
+bool code_add(struct code_memory *code, struct translation *translation)
+{
+    if (code->count == code->limit) {
+        size_t limit = code->limit ? code->limit * 2 : 1024;
+        struct translation **list = realloc(code->list, limit * sizeof(struct translation *));
+        if (!list)
+            return false;
+        code->list = list;
+        code->limit = limit;
+    }
+    code->list[code->count++] = translation;
+    code->used = (size_t)(translation->code + translation->size - code->run);
+    return true;
+}
+
+struct translation *code_find(const struct code_memory *code, const void *run)
+{
+    size_t low = 0, high = code->count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (code->list[middle]->code <= (const uint8_t *)run)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (!low)
+        return NULL;
+    struct translation *t = code->list[low - 1];
+    return (const uint8_t *)run < t->code + t->size ? t : NULL;
+}
+
+void code_clear(struct code_memory *code)
+{
+    for (size_t i = 0; i < code->count; i++)
+        free(code->list[i]);
+    code->count = 0;
+    code->used = code->fixed;
+}

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Branches, calls, returns and the stack.
+ *
+ * A block ends with a branch to another. To a place on the same page the host's jump goes straight,
+ * once tied (dbt.c); the page is the same wherever it is mapped, so such ties need no undoing
+ * before the page's code goes as a whole. All else goes through the jump table of the address space
+ * (map.h): the target is hashed by its low bits and compared, without touching a flag.
+ */
+#include "engine/dbt/translate.h"
+
+static void put_info(struct tr *tr, enum exit_kind kind, uint16_t insn)
+{
+    emit_call_to(&tr->e, tr->leave);
+    emit_byte(&tr->e, (uint8_t)kind);
+    emit_byte(&tr->e, 0);
+    emit_u16(&tr->e, insn);
+}
+
+/* To the guest rip in SCRATCH. */
+static void go_indirect(struct tr *tr, int32_t undo)
+{
+    struct emit *e = &tr->e;
+    struct emit_mem entry = {.base = H_NONE, .index = DELTA, .shift = 3, .gs = true};
+    access_stubs(tr, JUMP_ROOM);
+    access_forget(tr);
+    emit_pext(e, DELTA, SCRATCH, frame_mem(FRAME_JUMP_MASK));
+    entry.disp = JUMP_KEYS;
+    emit_load(e, DELTA, entry);
+    emit_lea(e, DELTA, (struct emit_mem){.base = DELTA, .index = SCRATCH});
+    uint8_t *hit = emit_jrcxz(e);
+    put_info(tr, EXIT_INDIRECT, tr->insn);
+    emit_u32(e, (uint32_t)undo);
+    emit_here8(e, hit);
+    emit_pext(e, DELTA, SCRATCH, frame_mem(FRAME_JUMP_MASK));
+    entry.disp = JUMP_CODE;
+    emit_jmp_mem(e, entry);
+}
+
+static void lea_native(struct tr *tr, unsigned to, struct emit_mem from)
+{
+    if (tr->code64)
+        emit_lea(&tr->e, to, from);
+    else
+        emit_lea32(&tr->e, to, from);
+}
+
+/* SCRATCH = the rip of a place relative to this page. */
+static void rip_of(struct tr *tr, int32_t offset)
+{
+    emit_load(&tr->e, SCRATCH, frame_mem(FRAME_RIP_PAGE));
+    lea_native(tr, SCRATCH, emit_at(SCRATCH, offset));
+}
+
+static bool on_page(int32_t target)
+{
+    return target >= 0 && target < (int32_t)PAGE_SIZE;
+}
+
+static void tie_later(struct tr *tr, uint8_t *branch, int32_t target)
+{
+    if (tr->exit_count == EXITS) {
+        tr->e.full = true;
+        return;
+    }
+    tr->exits[tr->exit_count++] =
+        (struct direct_exit){.branch = branch, .target = (uint16_t)target};
+}
+
+void control_go(struct tr *tr, int32_t target)
+{
+    if (on_page(target)) {
+        tie_later(tr, emit_jmp32(&tr->e), target);
+        return;
+    }
+    rip_of(tr, target);
+    go_indirect(tr, 0);
+}
+
+void control_interpret(struct tr *tr)
+{
+    put_info(tr, EXIT_INTERPRET, tr->insn);
+}
+
+/* The exits of direct branches, until they are tied. */
+void control_finish(struct tr *tr)
+{
+    struct emit *e = &tr->e;
+    for (unsigned i = 0; i < tr->exit_count; i++) {
+        const struct direct_exit *exit = &tr->exits[i];
+        emit_here32(e, exit->branch);
+        emit_call_to(e, tr->leave);
+        int32_t distance = (int32_t)(exit->branch - e->at);
+        emit_byte(e, EXIT_DIRECT);
+        emit_byte(e, 0);
+        emit_u16(e, exit->target);
+        emit_u32(e, (uint32_t)distance);
+    }
+}
+
+/* The stack: `size` bytes at rsp + disp. Afterwards SCRATCH is free. */
+static struct emit_mem stack(struct tr *tr, int32_t disp, unsigned size, bool write)
+{
+    struct guest_mem mem = {.base = RSP,
+                            .index = GPR_ZERO,
+                            .segment = SEG_SS,
+                            .address_size = tr->code64 ? 8 : 4,
+                            .disp = disp,
+                            .size = (uint16_t)size,
+                            .write = write};
+    struct emit_mem at = access_memory(tr, &mem);
+    if (at.base == SCRATCH) {
+        emit_lea(&tr->e, DELTA, at);
+        access_forget(tr);
+        at = emit_at(DELTA, 0);
+    }
+    return at;
+}
+
+static void move_rsp(struct tr *tr, int32_t by)
+{
+    lea_native(tr, HOST_GUEST_RSP, emit_at(HOST_GUEST_RSP, by));
+    access_moved(tr, RSP, by);
+}
+
+static unsigned stack_size(const struct tr *tr)
+{
+    return tr->code64 ? 8 : 4;
+}
+
+/* Pushes what is in host register `from`, or SCRATCH when FRAME_VALUE is to be pushed. */
+static void push_register(struct tr *tr, unsigned from)
+{
+    unsigned size = stack_size(tr);
+    struct emit_mem at = stack(tr, -(int32_t)size, size, true);
+    emit_store_sized(&tr->e, at, from, size);
+    move_rsp(tr, -(int32_t)size);
+}
+
+static void push_value(struct tr *tr)
+{
+    unsigned size = stack_size(tr);
+    struct emit_mem at = stack(tr, -(int32_t)size, size, true);
+    emit_load(&tr->e, SCRATCH, frame_mem(FRAME_VALUE));
+    emit_store_sized(&tr->e, at, SCRATCH, size);
+    move_rsp(tr, -(int32_t)size);
+}
+
+static void push_constant(struct tr *tr, uint64_t value)
+{
+    unsigned size = stack_size(tr);
+    struct emit_mem at = stack(tr, -(int32_t)size, size, true);
+    emit_mov_imm(&tr->e, SCRATCH, value);
+    emit_store_sized(&tr->e, at, SCRATCH, size);
+    move_rsp(tr, -(int32_t)size);
+}
+
+static void push_return(struct tr *tr)
+{
+    unsigned size = stack_size(tr);
+    struct emit_mem at = stack(tr, -(int32_t)size, size, true);
+    rip_of(tr, tr->next);
+    emit_store_sized(&tr->e, at, SCRATCH, size);
+    move_rsp(tr, -(int32_t)size);
+}
+
+/* SCRATCH = an explicit register or memory operand of native width. False: not of that kind. */
+static bool can_take(const struct tr *tr, const struct decoded *d)
+{
+    const ZydisDecodedOperand *o = &d->operands[0];
+    struct guest_mem mem;
+    if (o->size != stack_size(tr) * 8)
+        return false;
+    if (o->type == ZYDIS_OPERAND_TYPE_REGISTER)
+        return ZydisRegisterGetClass(o->reg.value) == ZYDIS_REGCLASS_GPR64 ||
+               ZydisRegisterGetClass(o->reg.value) == ZYDIS_REGCLASS_GPR32;
+    return o->type == ZYDIS_OPERAND_TYPE_MEMORY && select_memory(d, &mem) &&
+           access_allowed(tr, &mem);
+}
+
+static void take(struct tr *tr, const struct decoded *d)
+{
+    const ZydisDecodedOperand *o = &d->operands[0];
+    if (o->type == ZYDIS_OPERAND_TYPE_REGISTER) {
+        unsigned guest = (unsigned)ZydisRegisterGetId(o->reg.value);
+        if (at_home(guest))
+            emit_load(&tr->e, SCRATCH, home_mem(guest));
+        else
+            emit_mov(&tr->e, SCRATCH, host_of(guest));
+        return;
+    }
+    struct guest_mem mem;
+    select_memory(d, &mem);
+    mem.write = false;
+    struct emit_mem at = access_memory(tr, &mem);
+    emit_load_sized(&tr->e, SCRATCH, at, stack_size(tr));
+}
+
+static enum control push(struct tr *tr, const struct decoded *d)
+{
+    const ZydisDecodedOperand *o = &d->operands[0];
+    if (o->type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
+        if (d->insn->operand_width != stack_size(tr) * 8)
+            return CONTROL_NOT_MINE;
+        uint64_t value = (uint64_t)o->imm.value.s;
+        push_constant(tr, tr->code64 ? value : (uint32_t)value);
+        return CONTROL_DONE;
+    }
+    if (!can_take(tr, d))
+        return CONTROL_NOT_MINE;
+    if (o->type == ZYDIS_OPERAND_TYPE_REGISTER) {
+        unsigned guest = (unsigned)ZydisRegisterGetId(o->reg.value);
+        if (!at_home(guest)) {
+            push_register(tr, host_of(guest));
+            return CONTROL_DONE;
+        }
+    }
+    take(tr, d);
+    emit_store(&tr->e, frame_mem(FRAME_VALUE), SCRATCH);
+    push_value(tr);
+    return CONTROL_DONE;
+}
+
+static enum control pop(struct tr *tr, const struct decoded *d)
+{
+    const ZydisDecodedOperand *o = &d->operands[0];
+    if (o->type != ZYDIS_OPERAND_TYPE_REGISTER || !can_take(tr, d))
+        return CONTROL_NOT_MINE;
+    unsigned guest = (unsigned)ZydisRegisterGetId(o->reg.value), size = stack_size(tr);
+    struct emit_mem at = stack(tr, 0, size, false);
+    if (guest == RSP) {
+        emit_load_sized(&tr->e, HOST_GUEST_RSP, at, size);
+        access_changed(tr, 1 << RSP);
+        return CONTROL_DONE;
+    }
+    if (at_home(guest)) {
+        emit_load(&tr->e, SCRATCH, at);
+        emit_store(&tr->e, home_mem(guest), SCRATCH);
+    } else {
+        emit_load_sized(&tr->e, host_of(guest), at, size);
+    }
+    access_changed(tr, (uint16_t)(1u << guest));
+    move_rsp(tr, (int32_t)size);
+    return CONTROL_DONE;
+}
+
+static enum control leave(struct tr *tr, const struct decoded *d)
+{
+    unsigned size = stack_size(tr);
+    if (d->insn->operand_width != size * 8)
+        return CONTROL_NOT_MINE;
+    struct guest_mem mem = {.base = RBP,
+                            .index = GPR_ZERO,
+                            .segment = SEG_SS,
+                            .address_size = (uint8_t)size,
+                            .size = (uint16_t)size};
+    struct emit_mem at = access_memory(tr, &mem);
+    emit_load_sized(&tr->e, SCRATCH, at, size);
+    lea_native(tr, HOST_GUEST_RSP, emit_at(H_RBP, (int32_t)size));
+    emit_mov(&tr->e, H_RBP, SCRATCH);
+    access_forget(tr);
+    return CONTROL_DONE;
+}
+
+static enum control ret(struct tr *tr, const struct decoded *d)
+{
+    unsigned size = stack_size(tr);
+    bool far = d->insn->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
+    if (far || d->insn->operand_width != size * 8)
+        return CONTROL_NOT_MINE;
+    int32_t by = (int32_t)size;
+    if (d->insn->raw.imm[0].size)
+        by += (uint16_t)d->insn->raw.imm[0].value.u;
+    struct emit_mem at = stack(tr, 0, size, false);
+    emit_load_sized(&tr->e, SCRATCH, at, size);
+    move_rsp(tr, by);
+    go_indirect(tr, -by);
+    return CONTROL_ENDS;
+}
+
+/* Page offset of a relative branch's target; false when it is none that can be used: far, or cut
+ * to 16 bits. */
+static bool relative(const struct tr *tr, const struct decoded *d, int32_t *target)
+{
+    const ZydisDecodedOperand *o = &d->operands[0];
+    if (o->type != ZYDIS_OPERAND_TYPE_IMMEDIATE || !o->imm.is_relative ||
+        d->insn->operand_width == 16)
+        return false;
+    int64_t at = (int64_t)tr->next + o->imm.value.s;
+    *target = (int32_t)at;
+    return at == *target;
+}
+
+static enum control jump(struct tr *tr, const struct decoded *d, bool call)
+{
+    if (d->insn->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
+        return CONTROL_NOT_MINE;
+    int32_t target;
+    if (relative(tr, d, &target)) {
+        if (call)
+            push_return(tr);
+        control_go(tr, target);
+        return CONTROL_ENDS;
+    }
+    if (d->operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE || !can_take(tr, d))
+        return CONTROL_NOT_MINE;
+    take(tr, d);
+    if (call) {
+        emit_store(&tr->e, frame_mem(FRAME_VALUE), SCRATCH);
+        push_return(tr);
+        emit_load(&tr->e, SCRATCH, frame_mem(FRAME_VALUE));
+    }
+    go_indirect(tr, call ? (int32_t)stack_size(tr) : 0);
+    return CONTROL_ENDS;
+}
+
+static enum control conditional(struct tr *tr, const struct decoded *d)
+{
+    int32_t target;
+    if (!relative(tr, d, &target))
+        return CONTROL_NOT_MINE;
+    unsigned condition = d->insn->opcode & 15;
+    if (on_page(target)) {
+        tie_later(tr, emit_jcc32(&tr->e, condition), target);
+    } else {
+        uint8_t *not_taken = emit_jcc32(&tr->e, condition ^ 1);
+        control_go(tr, target);
+        emit_here32(&tr->e, not_taken);
+    }
+    control_go(tr, tr->next);
+    return CONTROL_ENDS;
+}
+
+enum control control_instruction(struct tr *tr, const struct decoded *d)
+{
+    switch (d->insn->mnemonic) {
+    case ZYDIS_MNEMONIC_PUSH:
+        return push(tr, d);
+    case ZYDIS_MNEMONIC_POP:
+        return pop(tr, d);
+    case ZYDIS_MNEMONIC_LEAVE:
+        return leave(tr, d);
+    case ZYDIS_MNEMONIC_RET:
+        return ret(tr, d);
+    case ZYDIS_MNEMONIC_JMP:
+        return jump(tr, d, false);
+    case ZYDIS_MNEMONIC_CALL:
+        return jump(tr, d, true);
+    default:
+        break;
+    }
+    bool jcc =
+        d->insn->meta.category == ZYDIS_CATEGORY_COND_BR &&
+        ((d->insn->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (d->insn->opcode & 0xf0) == 0x70) ||
+         (d->insn->opcode_map == ZYDIS_OPCODE_MAP_0F && (d->insn->opcode & 0xf0) == 0x80));
+    return jcc ? conditional(tr, d) : CONTROL_NOT_MINE;
+}

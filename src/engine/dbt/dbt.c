@@ -1,0 +1,648 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The run loop: finds the translation at rip, enters it, and does what it was left for.
+ */
+#include "engine/dbt/dbt.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "engine/dbt/internal.h"
+
+enum {
+    FAULTS_MAX = 4, /* of an instruction before it is translated in another way */
+    CODE_SIZE_MAX = 32 << 20,
+    WIDE = XSTATE_SSE | XSTATE_AVX | XSTATE_AVX512,
+};
+
+unsigned dbt_hot = 16;
+
+static uint32_t variant_of(const struct vcpu *cpu)
+{
+    uint32_t variant = cpu->code_mode & (CODE_SIZE | CODE_USER);
+    if (!(cpu->cr0 & (CR0_TS | CR0_EM)) && cpu->cr4 & CR4_OSFXSR)
+        variant |= VARIANT_SSE;
+    if (!(cpu->cr0 & CR0_TS) && cpu->cr4 & CR4_OSXSAVE) {
+        uint64_t xcr0 = cpu->fpu.xcr0;
+        if ((xcr0 & (XSTATE_SSE | XSTATE_AVX)) == (XSTATE_SSE | XSTATE_AVX))
+            variant |= VARIANT_AVX;
+        if ((xcr0 & WIDE) == WIDE)
+            variant |= VARIANT_AVX512;
+    }
+    return variant;
+}
+
+static bool segment_flat(const struct segment *s)
+{
+    /* A writable data segment that grows up, from 0 to 4 GiB. */
+    return s->base == 0 && s->limit == UINT32_MAX &&
+           (s->access & (SEG_UNUSABLE | SEG_P | SEG_S | 0xe)) == (SEG_P | SEG_S | 2);
+}
+
+static bool segment_whole(const struct segment *s)
+{
+    return s->limit == UINT32_MAX &&
+           (s->access & (SEG_UNUSABLE | SEG_P | SEG_S | 0xe)) == (SEG_P | SEG_S | 2);
+}
+
+/* Is the processor in a state that code can be translated for? Sets the variant. */
+static bool translatable(const struct vcpu *cpu, uint32_t *variant)
+{
+    if (cpu->rflags & (FLAG_DF | FLAG_VM) || !cpu_protected(cpu) || cpu->watching ||
+        cpu->mmu == MMU_USER_ALIGN)
+        return false;
+    *variant = variant_of(cpu);
+    switch (cpu->code_mode & CODE_SIZE) {
+    case CODE_64:
+        return true;
+    case CODE_32:
+        if (cpu->seg[SEG_CS].base || cpu->seg[SEG_CS].limit != UINT32_MAX ||
+            !(cpu->seg[SEG_SS].access & SEG_DB) || !segment_flat(&cpu->seg[SEG_SS]) ||
+            !segment_flat(&cpu->seg[SEG_DS]) || !segment_flat(&cpu->seg[SEG_ES]))
+            return false;
+        if (segment_whole(&cpu->seg[SEG_FS]))
+            *variant |= VARIANT_FS;
+        if (segment_whole(&cpu->seg[SEG_GS]))
+            *variant |= VARIANT_GS;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static struct translation *find(const struct block *block, uint32_t variant)
+{
+    struct translation *t = block->translations;
+    while (t && t->variant != variant)
+        t = t->next;
+    return t;
+}
+
+static void jumps_are_stale(struct dbt_vcpu *d)
+{
+    for (unsigned mmu = 0; mmu < MMU_COUNT; mmu++)
+        d->maps[mmu].jumps_stale = true;
+}
+
+/* The interpreter drops a block: its code must not be found any more. It is left where it is. */
+static void block_dropped(struct vcpu *cpu, struct block *block)
+{
+    for (struct translation *t = block->translations; t; t = t->next)
+        t->block = NULL;
+    block->translations = NULL;
+    jumps_are_stale(dbt_vcpu(cpu));
+}
+
+/* Code memory is full: begin afresh. The interpreter's blocks stay, without translations. */
+static void flush_code(struct dbt_vcpu *d)
+{
+    for (size_t i = 0; i < d->code.count; i++)
+        if (d->code.list[i]->block)
+            d->code.list[i]->block->translations = NULL;
+    code_clear(&d->code);
+    jumps_are_stale(d);
+    d->statistics.code_flushes++;
+}
+
+static unsigned vector_bytes(const struct vcpu *cpu)
+{
+    if ((cpu->fpu.xcr0 & WIDE) == WIDE)
+        return 64;
+    return cpu->fpu.xcr0 & XSTATE_AVX ? 32 : 16;
+}
+
+static void set_gs(struct dbt_vcpu *d, void *base)
+{
+    if (d->gs == base)
+        return;
+    __asm__ volatile("wrgsbase %0" : : "r"(base));
+    d->gs = base;
+}
+
+/* Enters code; returns why it was left. */
+static const struct exit_info *enter(struct dbt_vcpu *d, const uint8_t *code)
+{
+    struct vcpu *cpu = d->cpu;
+    struct map *map = &d->maps[cpu->mmu];
+    set_gs(d, map->entries);
+    *frame(cpu, FRAME_TARGET) = (uintptr_t)code;
+    *frame(cpu, FRAME_FS_BASE) = cpu->seg[SEG_FS].base;
+    *frame(cpu, FRAME_GS_BASE) = cpu->seg[SEG_GS].base;
+    d->statistics.enters++;
+    void (*go)(uint64_t * gpr) = (void (*)(uint64_t *))(uintptr_t)d->enter;
+    go(cpu->gpr);
+    return (const struct exit_info *)*frame(cpu, FRAME_INFO);
+}
+
+static uint64_t cut(const struct vcpu *cpu, uint64_t rip)
+{
+    return (cpu->code_mode & CODE_SIZE) == CODE_64 ? rip : (uint32_t)rip;
+}
+
+/* The translation at cpu->rip, made if it is time to; NULL: the interpreter ran the block. Raises
+ * what looking for code raises. */
+static struct translation *translation_at_rip(struct dbt_vcpu *d, uint32_t variant)
+{
+    struct vcpu *cpu = d->cpu;
+    struct block *block = run_lookup(cpu);
+    if (!block)
+        return NULL;
+    struct translation *t = find(block, variant);
+    if (t)
+        return t;
+    if (block->page && block_fits(cpu, block, cpu->rip) && ++block->heat >= dbt_hot) {
+        bool full;
+        t = translate(d, block, variant, &full);
+        if (t)
+            return t;
+        if (full)
+            flush_code(d);
+        else
+            block->heat = 0;
+    }
+    d->statistics.interpreted_blocks++;
+    run_block(cpu);
+    return NULL;
+}
+
+/* Overwrites code that nobody is in the midst of. */
+static void put_jump(struct dbt_vcpu *d, uint8_t *at, const uint8_t *to)
+{
+    uint8_t *write = code_writable(&d->code, at);
+    int32_t distance = (int32_t)(to - (at + 5));
+    write[0] = 0xe9;
+    memcpy(write + 1, &distance, 4);
+}
+
+/* The branch whose exit was taken goes straight to `t` from now on. */
+static void tie(struct dbt_vcpu *d, const struct exit_info *info, const struct translation *t)
+{
+    const struct translation *from = code_find(&d->code, info);
+    if (!from || !from->block || !t->block || from->block->page != t->block->page)
+        return;
+    /* Whatever goes round in circles goes back somewhere, and polls there. */
+    bool back = t->block->offset <= from->block->offset;
+    uint8_t *branch = (uint8_t *)(uintptr_t)info + info->extra;
+    int32_t distance = (int32_t)(t->code + (back ? t->poll : t->body) - (branch + 4));
+    memcpy(code_writable(&d->code, branch), &distance, 4);
+    d->statistics.links++;
+}
+
+/* An instruction faults again and again: it runs over a page's end, or writes to a page with code.
+ * It is translated anew, first with a look-up and a comparison of its own, then not at all. What
+ * was there leads to what is new. */
+static void note_fault(struct dbt_vcpu *d, struct translation *t, unsigned guest)
+{
+    struct block *block = t->block;
+    for (unsigned i = 0; i < t->site_count && block; i++) {
+        struct site *site = &t->sites[i];
+        if (site->guest != guest || ++site->faults < FAULTS_MAX)
+            continue;
+        uint64_t bit = UINT64_C(1) << (i & 63);
+        if (i > 63 || block->avoid & bit)
+            return;
+        if (block->careful & bit)
+            block->avoid |= bit;
+        block->careful |= bit;
+        bool full;
+        struct translation *new = translate(d, block, t->variant, &full);
+        if (!new)
+            return;
+        struct translation **at = &block->translations;
+        while (*at && *at != t)
+            at = &(*at)->next;
+        if (*at)
+            *at = t->next;
+        t->block = NULL;
+        put_jump(d, t->code + t->poll, new->code + new->poll);
+        put_jump(d, t->code + t->body, new->code + new->body);
+        jumps_are_stale(d);
+        d->statistics.retranslated++;
+        return;
+    }
+}
+
+/* The jump table leads from cpu->rip to `t` from now on. */
+static void set_jump(struct dbt_vcpu *d, struct map *map, const struct translation *t)
+{
+    struct vcpu *cpu = d->cpu;
+    gva_t linear = cut(cpu, cpu->rip + cpu->seg[SEG_CS].base);
+    const struct tlb_slow *slow = tlb_find(cpu, linear, ACCESS_EXEC, cpu->mmu);
+    map_set_jump(map, cpu->rip, linear, t->code + t->from_jump, slow && slow->global);
+}
+
+/* An indirect branch to where no code can be: it faults itself. */
+static bool branch_faults(struct vcpu *cpu, const struct exit_info *info, uint64_t rip)
+{
+    if (!rip_outside(cpu, rip))
+        return false;
+    cpu->gpr[RSP] += (uint64_t)(int64_t)info->extra;
+    cpu->rip = cut(cpu, *frame(cpu, FRAME_RIP_PAGE) + info->insn);
+    return true;
+}
+
+static void interpret_one(struct dbt_vcpu *d)
+{
+    d->statistics.interpreted_insns++;
+    run_careful(d->cpu);
+}
+
+/* The instruction at page offset `guest` did not run: how many of the translation's did. */
+static unsigned executed(const struct translation *t, unsigned guest)
+{
+    for (unsigned i = 0; i < t->site_count; i++)
+        if (t->sites[i].guest == guest)
+            return i;
+    return t->copied;
+}
+
+static void check(struct dbt_vcpu *d, const struct translation *t, int at)
+{
+    if (d->lockstep)
+        lockstep_after(d, at < 0 ? t->copied : executed(t, (unsigned)at));
+}
+
+/* A miss. Returns where code goes on; NULL: the interpreter shall do the instruction. */
+static const uint8_t *fill(struct dbt_vcpu *d, const struct exit_info *info)
+{
+    struct vcpu *cpu = d->cpu;
+    gva_t addr = *frame(cpu, FRAME_SCRATCH);
+    d->statistics.misses++;
+    if (!dbt_fill(d, addr, info->write))
+        return NULL;
+    *frame(cpu, FRAME_DELTA) = d->maps[cpu->mmu].entries[map_index(addr)];
+    return (const uint8_t *)info + INFO_SHORT;
+}
+
+/* The translation that the signal handler found. */
+static struct translation *faulted(struct dbt_vcpu *d)
+{
+    return code_find(&d->code, (const void *)(uintptr_t)*frame(d->cpu, FRAME_VALUE));
+}
+
+static void note_stop(struct dbt_vcpu *d, const struct exit_info *info)
+{
+    const struct translation *t = code_find(&d->code, info);
+    if (info->kind == EXIT_INTERPRET && t)
+        d->statistics.stops[t->stop]++;
+}
+
+/* Runs translated code from cpu->rip until something is asked for, or the state is one for the
+ * interpreter. */
+static void run_translated(struct dbt_vcpu *d, uint32_t variant)
+{
+    struct vcpu *cpu = d->cpu;
+    const struct exit_info *tie_from = NULL;
+    struct map *map = &d->maps[cpu->mmu];
+    for (;;) {
+        uint64_t flushes = d->statistics.code_flushes;
+        struct translation *t = translation_at_rip(d, variant);
+        if (!t)
+            return;
+        map_use(map, variant);
+        if (d->lockstep) {
+            if (!lockstep_before(d, t))
+                return;
+        } else if (tie_from) {
+            if (flushes == d->statistics.code_flushes)
+                tie(d, tie_from, t);
+        } else {
+            set_jump(d, map, t);
+        }
+        tie_from = NULL;
+        *frame(cpu, FRAME_RIP_PAGE) = cpu->rip - t->block->offset;
+        const uint8_t *code = t->code + t->body;
+        const struct exit_info *info;
+        do {
+            info = enter(d, code);
+            code = info->kind == EXIT_MISS ? fill(d, info) : NULL;
+        } while (code);
+        uint64_t here = cut(cpu, *frame(cpu, FRAME_RIP_PAGE) + info->insn);
+        switch ((enum exit_kind)info->kind) {
+        case EXIT_DIRECT:
+            cpu->rip = here;
+            check(d, t, -1);
+            tie_from = info;
+            continue;
+        case EXIT_INDIRECT:
+            if (branch_faults(cpu, info, *frame(cpu, FRAME_SCRATCH))) {
+                interpret_one(d);
+                return;
+            }
+            cpu->rip = *frame(cpu, FRAME_SCRATCH);
+            check(d, t, -1);
+            if (!*frame(cpu, FRAME_JUMP_MASK))
+                return;
+            d->statistics.lookups++;
+            continue;
+        case EXIT_FAULT:
+            d->statistics.faults++;
+            cpu->rip = here;
+            check(d, t, info->insn);
+            if (!d->read_only || !dbt_can_write(d, d->read_only))
+                note_fault(d, faulted(d), info->insn);
+            dbt_forget_operand(d);
+            interpret_one(d);
+            return;
+        case EXIT_MISS:
+        case EXIT_INTERPRET:
+            cpu->rip = here;
+            check(d, t, info->insn);
+            note_stop(d, info);
+            interpret_one(d);
+            return;
+        case EXIT_POLL:
+            cpu->rip = here;
+            return;
+        }
+    }
+}
+
+/* Requests from now on are noticed. Whoever asks sets the request first, then the slots to 0. */
+static void arm(struct vcpu *cpu)
+{
+    if (*frame(cpu, FRAME_POLL) && *frame(cpu, FRAME_JUMP_MASK))
+        return;
+    *frame(cpu, FRAME_POLL) = 1;
+    *frame(cpu, FRAME_JUMP_MASK) = JUMP_INDEX_BITS;
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+static enum vcpu_exit dbt_run(struct engine *engine, struct vcpu *cpu)
+{
+    struct dbt *dbt = CONTAINER_OF(engine, struct dbt, engine);
+    struct dbt_vcpu *d = dbt_vcpu(cpu);
+    enum vcpu_exit why;
+    (void)dbt;
+    if (!signals_bind(d)) {
+        log_info("processor %d cannot run: out of memory", cpu->index);
+        return VCPU_EXIT_ERROR;
+    }
+    d->gs = NULL;
+    if (setjmp(cpu->fault_exit) && !run_deliver_fault(cpu))
+        return VCPU_EXIT_TRIPLE_FAULT;
+    for (;;) {
+        arm(cpu);
+        switch (run_between(d->in, &why)) {
+        case RUN_LEAVE:
+            return why;
+        case RUN_AGAIN:
+            continue;
+        case RUN_CAREFUL:
+            run_careful(cpu);
+            continue;
+        case RUN_BLOCK:
+            break;
+        }
+        uint32_t variant;
+        if (!translatable(cpu, &variant)) {
+            d->statistics.other_state++;
+            run_block(cpu);
+            continue;
+        }
+        if (d->vector_bytes != vector_bytes(cpu)) {
+            flush_code(d);
+            d->vector_bytes = vector_bytes(cpu);
+            thunks_make(d);
+        }
+        run_translated(d, variant);
+    }
+}
+
+static bool host_has_bmi2(void)
+{
+    return __builtin_cpu_supports("bmi2");
+}
+
+static bool host_has_fsgsbase(void)
+{
+    return getauxval(AT_HWCAP2) & 2; /* HWCAP2_FSGSBASE */
+}
+
+/* Room for the shadow maps, with as much again for everything else. */
+static bool host_has_addresses(void)
+{
+    size_t size = 2 * (size_t)MMU_COUNT << 39;
+    void *area = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (area == MAP_FAILED)
+        return false;
+    munmap(area, size);
+    return true;
+}
+
+static int dbt_usable(struct error *err)
+{
+    if (!host_has_bmi2())
+        return error_set(err, ENOTSUP, "this processor lacks BMI2");
+    if (!host_has_fsgsbase())
+        return error_set(err, ENOTSUP,
+                         "the host's kernel does not let programs set their GS base (FSGSBASE, "
+                         "Linux 5.9)");
+    struct windows windows;
+    windows_create(&windows, false);
+    if (!windows.guarded)
+        return error_set(err, ENOTSUP,
+                         "the host's kernel has no guard pages for shared memory (Linux 6.15)");
+    if (!host_has_addresses())
+        return error_set(
+            err, ENOMEM,
+            "4 TiB of address space cannot be reserved: is there a limit (ulimit -v)?");
+    return 0;
+}
+
+static int dbt_create(struct engine **engine, struct mem *mem, struct error *err)
+{
+    struct dbt *dbt = calloc(1, sizeof(*dbt));
+    if (!dbt)
+        return error_set(err, ENOMEM, "cannot start the translator: out of memory");
+    dbt->engine.type = &dbt_engine;
+    dbt->mem = mem;
+    windows_create(&dbt->windows, false);
+    int rc = interp_engine.create(&dbt->interp, mem, err);
+    if (rc == 0 && (rc = signals_install()) != 0) {
+        interp_engine.destroy(dbt->interp);
+        error_set(err, -rc, "cannot handle faults: %s", strerror(-rc));
+    }
+    if (rc) {
+        free(dbt);
+        return rc;
+    }
+    *engine = &dbt->engine;
+    return 0;
+}
+
+static void dbt_destroy(struct engine *engine)
+{
+    struct dbt *dbt = CONTAINER_OF(engine, struct dbt, engine);
+    interp_engine.destroy(dbt->interp);
+    windows_destroy(&dbt->windows);
+    free(dbt);
+}
+
+static void vcpu_free(struct dbt_vcpu *d)
+{
+    code_destroy(&d->code);
+    for (unsigned mmu = 0; mmu < MMU_COUNT; mmu++)
+        map_destroy(&d->maps[mmu]);
+    free(d->writable);
+    free(d);
+}
+
+static void dbt_detach(struct engine *engine, struct vcpu *cpu)
+{
+    struct dbt *dbt = CONTAINER_OF(engine, struct dbt, engine);
+    struct dbt_vcpu *d = dbt_vcpu(cpu);
+    if (cpu->index < (int)ARRAY_LEN(dbt->vcpus))
+        dbt->vcpus[cpu->index] = NULL;
+    signals_bind(NULL);
+    lockstep_destroy(d);
+    interp_engine.vcpu_detach(dbt->interp, cpu);
+    vcpu_free(d);
+}
+
+static int dbt_attach(struct engine *engine, struct vcpu *cpu, struct error *err)
+{
+    struct dbt *dbt = CONTAINER_OF(engine, struct dbt, engine);
+    struct dbt_vcpu *d = calloc(1, sizeof(*d));
+    if (!d)
+        return error_set(err, ENOMEM, "cannot start processor %d: out of memory", cpu->index);
+    d->dbt = dbt;
+    d->cpu = cpu;
+    d->vector_bytes = 16;
+    d->writable = calloc(1, dbt_writable_size());
+    int rc = code_create(&d->code, CODE_SIZE_MAX, err);
+    if (!d->writable)
+        rc = error_set(err, ENOMEM, "cannot start processor %d: out of memory", cpu->index);
+    for (unsigned mmu = 0; rc == 0 && mmu < MMU_COUNT; mmu++)
+        if (mmu != MMU_USER_ALIGN)
+            rc = map_create(&d->maps[mmu], err);
+    if (rc == 0)
+        thunks_make(d);
+    if (rc == 0)
+        rc = interp_engine.vcpu_attach(dbt->interp, cpu, err);
+    if (rc) {
+        vcpu_free(d);
+        return rc;
+    }
+    d->in = interp_vcpu(cpu);
+    d->in->outer = d;
+    d->in->block_dropped = block_dropped;
+    d->in->hook.flushed = dbt_flushed;
+    d->in->hook.flushed_page = dbt_flushed_page;
+    d->in->hook.forget_writes = dbt_forget_writes;
+    if (log_on(LOG_LOCKSTEP) && !lockstep_create(d)) {
+        dbt_detach(engine, cpu);
+        return error_set(err, ENOMEM, "cannot run in lockstep: out of memory");
+    }
+    *frame(cpu, FRAME_PAGE_MASK) = MAP_PAGE_BITS;
+    *frame(cpu, FRAME_HOST_MXCSR) = MXCSR_RESET;
+    *frame(cpu, FRAME_OFFSET_MASK) = PAGE_SIZE - 1;
+    *frame(cpu, FRAME_SIGN_MASK) = UINT64_C(1) << 63;
+    cpu_request(cpu, VCPU_REQ_ENGINE);
+    if (cpu->index < (int)ARRAY_LEN(dbt->vcpus))
+        dbt->vcpus[cpu->index] = d;
+    return 0;
+}
+
+static void dbt_kick(struct engine *engine, struct vcpu *cpu)
+{
+    /* cpu_request has set the slots that translated code polls. */
+    (void)engine;
+    (void)cpu;
+}
+
+static void dbt_sync_out(struct engine *engine, struct vcpu *cpu)
+{
+    (void)engine;
+    (void)cpu;
+}
+
+static void dbt_sync_in(struct engine *engine, struct vcpu *cpu)
+{
+    struct dbt *dbt = CONTAINER_OF(engine, struct dbt, engine);
+    interp_engine.sync_in(dbt->interp, cpu);
+}
+
+/* What kinds of instruction are interpreted most. */
+static void print_stops(FILE *out, const struct dbt_statistics *s)
+{
+    uint64_t below = UINT64_MAX;
+    for (unsigned line = 0; line < 16; line++) {
+        unsigned most = 0;
+        for (unsigned i = 1; i <= ZYDIS_MNEMONIC_MAX_VALUE; i++)
+            if (s->stops[i] < below && s->stops[i] > (most ? s->stops[most] : 0))
+                most = i;
+        if (!most)
+            return;
+        below = s->stops[most];
+        fprintf(out, "    %-34s %14llu\n", ZydisMnemonicGetString((ZydisMnemonic)most),
+                (unsigned long long)below);
+    }
+}
+
+static char *dbt_statistics_text(struct engine *engine)
+{
+    struct dbt *dbt = CONTAINER_OF(engine, struct dbt, engine);
+    char *text = NULL, *interp = interp_engine.statistics(dbt->interp);
+    size_t length = 0;
+    FILE *out = open_memstream(&text, &length);
+    if (!out)
+        return interp;
+    for (unsigned i = 0; i < ARRAY_LEN(dbt->vcpus); i++) {
+        if (!dbt->vcpus[i])
+            continue;
+        const struct dbt_statistics *s = &dbt->vcpus[i]->statistics;
+        const struct {
+            const char *name;
+            uint64_t value;
+        } lines[] = {
+            {"blocks translated", s->blocks},
+            {"bytes of code made", s->bytes},
+            {"code memory in use, bytes", dbt->vcpus[i]->code.used},
+            {"times code memory was emptied", s->code_flushes},
+            {"branches tied", s->links},
+            {"times translated code was entered", s->enters},
+            {"look-ups of jumps", s->lookups},
+            {"misses in the shadow map", s->misses},
+            {"entries made in it", s->fills},
+            {"times it was emptied", s->flushes},
+            {"pages taken out of it", s->page_flushes},
+            {"faults of translated code", s->faults},
+            {"blocks translated anew after faults", s->retranslated},
+            {"blocks that could not be translated", s->failed},
+            {"blocks interpreted", s->interpreted_blocks},
+            {"for the state of the processor", s->other_state},
+            {"instructions interpreted between", s->interpreted_insns},
+        };
+        fprintf(out, "cpu %u, translator:\n", i);
+        for (unsigned k = 0; k < ARRAY_LEN(lines); k++)
+            fprintf(out, "  %-36s %14llu\n", lines[k].name, (unsigned long long)lines[k].value);
+        print_stops(out, s);
+    }
+    if (interp)
+        fputs(interp, out);
+    free(interp);
+    fclose(out);
+    return text;
+}
+
+const struct engine_type dbt_engine = {
+    .name = "dbt",
+    .summary = "binary translator: rewrites guest code and runs it",
+    .usable = dbt_usable,
+    .create = dbt_create,
+    .destroy = dbt_destroy,
+    .vcpu_attach = dbt_attach,
+    .vcpu_detach = dbt_detach,
+    .vcpu_run = dbt_run,
+    .kick = dbt_kick,
+    .sync_out = dbt_sync_out,
+    .sync_in = dbt_sync_in,
+    .statistics = dbt_statistics_text,
+};

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Inside the translator.
+ *
+ * Registers while translated code runs. Most guest registers live in the host register of the same
+ * name. Host rsp points at cpu->gpr: what lies below it is cpu->frame (slots FRAME_*), what lies
+ * above are the homes of the guest registers that have no host register. rcx and r15 are scratch,
+ * gs holds a shadow map. Arithmetic flags are in the host's flags; MXCSR and the vector registers
+ * are the guest's. x87 state stays in cpu->fpu: the interpreter does those instructions.
+ *
+ *     guest rax rdx rbx rbp rsi rdi r8-r12   the same
+ *     guest rcx                              r13
+ *     guest rsp                              r14
+ *     guest r13 r14 r15                      cpu->gpr
+ */
+#ifndef ENGINE_DBT_INTERNAL_H
+#define ENGINE_DBT_INTERNAL_H
+
+#include <Zydis/Zydis.h>
+
+#include "cpu/engine.h"
+#include "engine/dbt/code.h"
+#include "engine/dbt/emit.h"
+#include "engine/dbt/map.h"
+#include "engine/dbt/window.h"
+#include "engine/interp/internal.h"
+
+enum {
+    SCRATCH = H_R15, /* mostly: the guest address of an access */
+    DELTA = H_RCX,   /* mostly: what the shadow map says of it */
+    HOST_GUEST_RCX = H_R13,
+    HOST_GUEST_RSP = H_R14,
+};
+
+/* Slots of cpu->frame, as distances below rsp in 8 bytes. */
+enum frame_slot {
+    FRAME_RETURN = 1, /* where CALL leaves its return address */
+    FRAME_HOST_RSP,   /* the C side's */
+    /* FRAME_POLL       0: leave at the next block that polls
+     * FRAME_JUMP_MASK  JUMP_INDEX_BITS, or 0: every look-up of a jump misses */
+    FRAME_PAGE_MASK = FRAME_JUMP_MASK + 1, /* MAP_PAGE_BITS */
+    FRAME_RIP_PAGE,                        /* guest rip of the first byte of the page that runs */
+    FRAME_FS_BASE,
+    FRAME_GS_BASE,
+    FRAME_SCRATCH, /* r15 and rcx while C runs */
+    FRAME_DELTA,
+    FRAME_INFO,        /* struct exit_info: why translated code was left */
+    FRAME_TARGET,      /* where to enter */
+    FRAME_VALUE,       /* kept over a look-up; the host's rip of a fault */
+    FRAME_HOST_MXCSR,  /* what C code wants: no exceptions, round to nearest */
+    FRAME_OFFSET_MASK, /* of the offset in a page */
+    FRAME_SIGN_MASK,   /* of the sign bit */
+};
+static inline uint64_t *frame(struct vcpu *cpu, unsigned slot)
+{
+    return &cpu->frame[VCPU_FRAME - slot];
+}
+static inline struct emit_mem frame_mem(unsigned slot)
+{
+    return emit_at(H_RSP, -8 * (int32_t)slot);
+}
+static inline struct emit_mem home_mem(unsigned guest)
+{
+    return emit_at(H_RSP, 8 * (int32_t)guest);
+}
+
+/* Why translated code was left. It follows the CALL in the code; `insn` is the page offset of the
+ * guest instruction that did not run, or of the one to go on with. */
+enum exit_kind {
+    EXIT_DIRECT,   /* to a place on the same page that is not tied yet */
+    EXIT_INDIRECT, /* to the rip in FRAME_SCRATCH, by the branch at `insn` */
+    EXIT_INTERPRET,
+    EXIT_POLL,
+    EXIT_MISS,  /* no entry in the shadow map for the address in FRAME_SCRATCH; code goes on behind
+                   the info */
+    EXIT_FAULT, /* a signal: FRAME_VALUE has the host's rip */
+};
+struct exit_info {
+    uint8_t kind;
+    uint8_t write; /* EXIT_MISS */
+    uint16_t insn;
+    int32_t extra; /* DIRECT: distance from here to the branch's distance field;
+                      INDIRECT: what to add to guest rsp to undo the branch.
+                      Only there for these two. */
+} __attribute__((packed));
+enum { INFO_SHORT = 4, INFO_LONG = 8 };
+
+/* Code of one block for one variant. */
+struct site {
+    uint16_t host;  /* distance from code */
+    uint16_t guest; /* page offset of the instruction */
+    uint16_t faults;
+};
+struct translation {
+    struct translation *next; /* other variants of the block */
+    struct block *block;      /* NULL: dropped */
+    uint32_t variant;
+    uint32_t size;
+    uint8_t *code;                  /* as it runs */
+    uint16_t from_jump, poll, body; /* entries: distances from code */
+    uint16_t stop;   /* ZydisMnemonic of the instruction that is interpreted at its end; 0: none */
+    uint16_t copied; /* instructions it runs: the rest of the block is interpreted */
+    uint16_t site_count;
+    struct site sites[];
+};
+
+/* What code depends on beside its bytes. CODE_SIZE and CODE_USER bits, then: */
+enum variant {
+    VARIANT_SSE = 1 << 3,
+    VARIANT_AVX = 1 << 4,
+    VARIANT_AVX512 = 1 << 5,
+    VARIANT_FS = 1 << 6, /* 32-bit code: the segment has no limit and may be written */
+    VARIANT_GS = 1 << 7,
+};
+
+struct dbt_statistics {
+    uint64_t blocks, bytes, enters, interpreted_blocks, interpreted_insns, misses, fills, faults,
+        links, lookups, flushes, page_flushes, code_flushes, retranslated, failed, other_state;
+    uint64_t stops[ZYDIS_MNEMONIC_MAX_VALUE + 1]; /* instructions interpreted, by what they are */
+};
+
+/* lockstep.c */
+struct machine_state {
+    uint64_t gpr[GPR_SLOTS];
+    uint64_t rip, rflags, icount;
+    uint32_t cc;
+    struct fpu_state fpu;
+};
+struct lockstep {
+    bool active;
+    uint64_t blocks;
+    const struct translation *t;
+    struct machine_state before, expected;
+    unsigned count;
+    uint8_t stored[JOURNAL_STORES][64], translated[JOURNAL_STORES][64];
+};
+
+struct dbt_vcpu {
+    struct dbt *dbt;
+    struct lockstep *lockstep; /* NULL: off */
+    struct vcpu *cpu;
+    struct interp_vcpu *in;
+    struct code_memory code;
+    struct map maps[MMU_COUNT];
+    void *gs; /* what the host's gs holds */
+    /* Thunks: code shared by all translations. */
+    uint8_t *enter;       /* void enter(uint64_t *gpr) */
+    uint8_t *leave;       /* CALLed by translated code */
+    uint8_t *leave_fault; /* jumped to by the signal handler */
+    uint8_t *leave_nowhere;
+    const void *read_only; /* the host address of the last fault, if it was a write to a view that
+                              is only for reading */
+    unsigned vector_bytes; /* width of the registers that enter and leave move now */
+    struct writable *writable;
+    bool writable_lost;
+    struct dbt_statistics statistics;
+};
+
+struct dbt {
+    struct engine engine;
+    struct engine *interp;
+    struct mem *mem;
+    struct windows windows;
+    struct dbt_vcpu *vcpus[64];
+};
+
+/* translate.c: NULL when the block cannot be translated or code memory is full (`full`). */
+struct translation *translate(struct dbt_vcpu *d, struct block *block, uint32_t variant,
+                              bool *full);
+
+/* thunk.c */
+/* The thunks for d->vector_bytes; drops all translations (flush_code comes before). */
+void thunks_make(struct dbt_vcpu *d);
+
+/* lockstep.c. before: the interpreter has run the block and it can be undone: true, and the
+ * translation is to run from the same state; false: it has run, go on from cpu->rip. Raises. */
+bool lockstep_create(struct dbt_vcpu *d);
+void lockstep_destroy(struct dbt_vcpu *d);
+bool lockstep_before(struct dbt_vcpu *d, const struct translation *t);
+void lockstep_after(struct dbt_vcpu *d, unsigned executed);
+
+/* signal.c */
+int signals_install(void);
+bool signals_bind(struct dbt_vcpu *d); /* faults of this thread are d's. False: no memory */
+
+/* memory.c: on the C side of a miss. False: the interpreter shall do the instruction. */
+bool dbt_fill(struct dbt_vcpu *d, gva_t addr, bool write);
+/* Will the page be writable when its entry is made again? It lies in a view. */
+bool dbt_can_write(const struct dbt_vcpu *d, const void *host);
+/* The instruction at cpu->rip faulted: what the maps say of its operand's pages is looked up anew.
+ */
+void dbt_forget_operand(struct dbt_vcpu *d);
+size_t dbt_writable_size(void);
+void dbt_forget_writes(struct vcpu *cpu, gpa_t gpa);
+void dbt_flushed(struct vcpu *cpu, bool global);
+void dbt_flushed_page(struct vcpu *cpu, gva_t addr);
+
+static inline struct dbt_vcpu *dbt_vcpu(const struct vcpu *cpu)
+{
+    return interp_vcpu(cpu)->outer;
+}
+
+#endif

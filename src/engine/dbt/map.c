@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "engine/dbt/map.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+
+enum {
+    ENTRIES_PER_LEAF = PAGE_SIZE / 8,
+    LEAVES_MAX = 2048, /* beyond that the map is given back whole: 8 MiB */
+    LOCAL_MAX = 4096,
+};
+
+static const uint64_t map_bytes = 8ull << 36;
+static const uint64_t jump_bytes = JUMP_ENTRIES * 16;
+static const uint64_t known_bytes = (8ull << 36) / PAGE_SIZE / 8;
+
+static void *reserve(uint64_t size)
+{
+    void *area = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (area == MAP_FAILED)
+        return NULL;
+    madvise(area, size, MADV_NOHUGEPAGE);
+    madvise(area, size, MADV_DONTDUMP);
+    return area;
+}
+
+int map_create(struct map *map, struct error *err)
+{
+    memset(map, 0, sizeof(*map));
+    map->area = reserve(jump_bytes + map_bytes);
+    map->leaf_known = reserve(known_bytes);
+    map->leaves = malloc(LEAVES_MAX * sizeof(uint32_t));
+    map->local = malloc(LOCAL_MAX * sizeof(uint64_t));
+    if (!map->area || !map->leaf_known || !map->leaves || !map->local) {
+        map_destroy(map);
+        return error_set(err, ENOMEM,
+                         "cannot reserve 512 GiB of address space for the shadow map: is there a "
+                         "limit (ulimit -v)?");
+    }
+    map->entries = (uint64_t *)(void *)(map->area + jump_bytes);
+    map->jumps_used = true;
+    memset(map->jump_groups, 0xff, sizeof(map->jump_groups));
+    map_clear_jumps(map);
+    return 0;
+}
+
+void map_destroy(struct map *map)
+{
+    if (map->area)
+        munmap(map->area, jump_bytes + map_bytes);
+    if (map->leaf_known)
+        munmap(map->leaf_known, known_bytes);
+    free(map->leaves);
+    free(map->local);
+    memset(map, 0, sizeof(*map));
+}
+
+bool map_set(struct map *map, gva_t addr, const void *host_page, bool global)
+{
+    uint64_t index = map_index(addr);
+    uint64_t delta = (uintptr_t)host_page - (addr & PAGE_MASK);
+    if (delta == 0)
+        return false;
+    uint64_t leaf = index / ENTRIES_PER_LEAF;
+    uint8_t bit = (uint8_t)(1u << (leaf & 7));
+    if (!(map->leaf_known[leaf / 8] & bit)) {
+        if (map->leaf_count == LEAVES_MAX)
+            map_clear(map);
+        map->leaf_known[leaf / 8] |= bit;
+        map->leaves[map->leaf_count++] = (uint32_t)leaf;
+    }
+    map->entries[index] = delta;
+    if (!global) {
+        /* One more than fits: map_clear_local clears all. */
+        if (map->local_count < LOCAL_MAX)
+            map->local[map->local_count] = index;
+        if (map->local_count <= LOCAL_MAX)
+            map->local_count++;
+    }
+    return true;
+}
+
+static unsigned jump_page(gva_t addr)
+{
+    return (unsigned)(addr >> PAGE_SHIFT) & (JUMP_PAGES - 1);
+}
+
+void map_forget(struct map *map, gva_t addr)
+{
+    uint64_t index = map_index(addr);
+    uint64_t leaf = index / ENTRIES_PER_LEAF;
+    if (map->leaf_known[leaf / 8] & 1u << (leaf & 7))
+        map->entries[index] = 0;
+    unsigned page = jump_page(addr);
+    if (map->jump_pages[page / 64] >> (page & 63) & 1)
+        map->jumps_stale = true;
+}
+
+void map_clear(struct map *map)
+{
+    map->jumps_stale = true;
+    map->local_count = 0;
+    if (map->leaf_count == LEAVES_MAX) {
+        /* Many: their memory goes back too. */
+        madvise(map->entries, map_bytes, MADV_DONTNEED);
+        madvise(map->leaf_known, known_bytes, MADV_DONTNEED);
+        map->leaf_count = 0;
+        return;
+    }
+    for (unsigned i = 0; i < map->leaf_count; i++)
+        memset(map->entries + (uint64_t)map->leaves[i] * ENTRIES_PER_LEAF, 0, PAGE_SIZE);
+}
+
+void map_clear_local(struct map *map)
+{
+    if (map->local_count > LOCAL_MAX) {
+        map_clear(map);
+        return;
+    }
+    for (unsigned i = 0; i < map->local_count; i++)
+        map->entries[map->local[i]] = 0;
+    map->local_count = 0;
+    if (map->jumps_local)
+        map->jumps_stale = true;
+}
+
+void map_set_no_code(struct map *map, const void *code)
+{
+    uint64_t *codes = map->entries + JUMP_CODE / 8;
+    codes[0] = (uintptr_t)code;
+}
+
+void map_set_jump(struct map *map, uint64_t rip, gva_t linear, const void *code, bool global)
+{
+    uint64_t slot = rip & JUMP_INDEX_BITS;
+    if (slot == 0)
+        return; /* the one that a look-up finds while FRAME_JUMP_MASK is 0 */
+    uint64_t *keys = map->entries + JUMP_KEYS / 8;
+    uint64_t *codes = map->entries + JUMP_CODE / 8;
+    keys[slot] = -rip;
+    codes[slot] = (uintptr_t)code;
+    map->jump_groups[slot / JUMP_GROUP / 64] |= UINT64_C(1) << (slot / JUMP_GROUP & 63);
+    unsigned page = jump_page(linear);
+    map->jump_pages[page / 64] |= UINT64_C(1) << (page & 63);
+    map->jumps_used = true;
+    map->jumps_local |= !global;
+}
+
+void map_clear_jumps(struct map *map)
+{
+    map->jumps_stale = false;
+    if (!map->jumps_used)
+        return;
+    uint64_t *keys = map->entries + JUMP_KEYS / 8;
+    /* The key of another slot: it matches nothing that looks here. */
+    for (uint64_t group = 0; group < JUMP_GROUPS; group++)
+        if (map->jump_groups[group / 64] >> (group & 63) & 1)
+            for (uint64_t i = group * JUMP_GROUP; i < (group + 1) * JUMP_GROUP; i++)
+                keys[i] = -(i ^ 1);
+    memset(map->jump_groups, 0, sizeof(map->jump_groups));
+    memset(map->jump_pages, 0, sizeof(map->jump_pages));
+    map->jumps_used = map->jumps_local = false;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The shadow map: guest page -> where its bytes are in this process, as translated code reads it.
+ *
+ * A map is one sparse array in memory, reserved and not touched: an entry of 8 bytes for each of
+ * the 2^36 pages of a canonical guest address, found by bits 12 to 47. The entry is 0 (ask the slow
+ * path) or host address - guest address. Below entry 0 lies the jump table: where code for a guest
+ * instruction pointer is. So one base register (gs) leads to all that depends on the address space
+ * and the privilege that code runs with. One thread uses a map.
+ *
+ * Isolation rests on this: a sum of any 64-bit guest address and an entry of its page's number is
+ * an address inside the page that the entry names, or it is not canonical and faults.
+ */
+#ifndef ENGINE_DBT_MAP_H
+#define ENGINE_DBT_MAP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "mem/mem.h"
+
+struct error;
+
+#define MAP_PAGE_BITS UINT64_C(0x0000fffffffff000) /* the bits of an address that index a map */
+
+enum {
+    JUMP_BITS_DBT = 14,
+    JUMP_ENTRIES = 1 << JUMP_BITS_DBT,
+    JUMP_PAGES = 4096,
+    JUMP_GROUP = 64, /* entries that are cleared at once */
+    JUMP_GROUPS = JUMP_ENTRIES / JUMP_GROUP,
+    /* Where the jump table is, from entry 0: addresses of instructions, negated, and of code. */
+    JUMP_KEYS = -(JUMP_ENTRIES * 8),
+    JUMP_CODE = -(JUMP_ENTRIES * 16),
+};
+/* Bits of an instruction pointer that index the jump table. */
+#define JUMP_INDEX_BITS ((uint64_t)(JUMP_ENTRIES - 1))
+
+struct map {
+    uint64_t *entries; /* what gs holds */
+    uint8_t *area;     /* private to map.c, as all below */
+    uint32_t *leaves;  /* pages of the array that have entries, each once */
+    unsigned leaf_count;
+    uint8_t *leaf_known; /* a bit for each page of the array; sparse itself */
+    uint64_t *local;     /* indices of the entries that are not global */
+    unsigned local_count;
+    /* The jump table: does it have entries, are some of pages that are not global, must it be
+     * cleared before it is used, for which variant of code is it. */
+    bool jumps_used, jumps_local, jumps_stale;
+    uint32_t jump_variant;
+    uint64_t jump_groups[JUMP_GROUPS / 64]; /* a bit for each group with an entry */
+    uint64_t jump_pages[JUMP_PAGES / 64];   /* a bit for each page with an entry, by its number */
+};
+
+/* -ENOMEM: no address space. */
+int map_create(struct map *map, struct error *err);
+void map_destroy(struct map *map);
+
+static inline uint64_t map_index(gva_t addr)
+{
+    return (addr & MAP_PAGE_BITS) >> PAGE_SHIFT;
+}
+
+/* False: the entry cannot be made (the distance happens to be 0). global: map_clear_local leaves
+ * it.
+ */
+bool map_set(struct map *map, gva_t addr, const void *host_page, bool global);
+/* Also marks the jump table as stale if it has an entry of that page. */
+void map_forget(struct map *map, gva_t addr);
+void map_clear(struct map *map);
+void map_clear_local(struct map *map);
+
+/* Where the jump table's entry 0 leads, which is never set. It is used when a look-up starts and
+ * FRAME_JUMP_MASK becomes 0 in its midst. */
+void map_set_no_code(struct map *map, const void *code);
+void map_set_jump(struct map *map, uint64_t rip, gva_t linear, const void *code, bool global);
+void map_clear_jumps(struct map *map);
+
+/* Clears the jump table if it does not hold any more, or not for this variant of code. */
+static inline void map_use(struct map *map, uint32_t variant)
+{
+    if (__builtin_expect(map->jumps_stale || map->jump_variant != variant, 0)) {
+        map_clear_jumps(map);
+        map->jump_variant = variant;
+    }
+}
+
+#endif

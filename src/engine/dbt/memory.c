@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The C side of the shadow maps: what a miss puts into them, and what takes it out again.
+ */
+#include "engine/dbt/internal.h"
+
+#include <string.h>
+
+#include "cpu/exception.h"
+
+/* Which entries lead to a page through its writable view, so that they can be found when code is
+ * seen on it. Entries are never taken out but all at once: one too many does no harm. */
+enum { WRITABLE_BITS = 16, WRITABLE_SLOTS = 1 << WRITABLE_BITS, WRITABLE_PROBES = 8 };
+struct writable {
+    struct {
+        uintptr_t host; /* page | enum mmu_index; 0: free */
+        gva_t addr;
+    } slots[WRITABLE_SLOTS];
+};
+
+size_t dbt_writable_size(void)
+{
+    return sizeof(struct writable);
+}
+
+static unsigned slot_of(uintptr_t host)
+{
+    uint64_t hash = (uint64_t)(host >> PAGE_SHIFT) * UINT64_C(0x9e3779b97f4a7c15);
+    return (unsigned)(hash >> (64 - WRITABLE_BITS));
+}
+
+static void note_writable(struct dbt_vcpu *d, const uint8_t *host, unsigned mmu, gva_t addr)
+{
+    uintptr_t key = (uintptr_t)host | mmu;
+    addr &= PAGE_MASK;
+    unsigned at = slot_of((uintptr_t)host);
+    for (unsigned i = 0; i < WRITABLE_PROBES; i++) {
+        unsigned slot = (at + i) & (WRITABLE_SLOTS - 1);
+        if (d->writable->slots[slot].host == key && d->writable->slots[slot].addr == addr)
+            return;
+        if (!d->writable->slots[slot].host) {
+            d->writable->slots[slot].host = key;
+            d->writable->slots[slot].addr = addr;
+            return;
+        }
+    }
+    d->writable_lost = true;
+}
+
+static void clear_maps(struct dbt_vcpu *d)
+{
+    for (unsigned mmu = 0; mmu < MMU_COUNT; mmu++)
+        if (d->maps[mmu].entries)
+            map_clear(&d->maps[mmu]);
+    if (d->writable_lost) {
+        memset(d->writable, 0, sizeof(*d->writable));
+        d->writable_lost = false;
+    }
+}
+
+void dbt_flushed(struct vcpu *cpu, bool global)
+{
+    struct dbt_vcpu *d = dbt_vcpu(cpu);
+    d->statistics.flushes++;
+    if (global) {
+        clear_maps(d);
+        return;
+    }
+    for (unsigned mmu = 0; mmu < MMU_COUNT; mmu++)
+        if (d->maps[mmu].entries)
+            map_clear_local(&d->maps[mmu]);
+}
+
+void dbt_flushed_page(struct vcpu *cpu, gva_t addr)
+{
+    struct dbt_vcpu *d = dbt_vcpu(cpu);
+    d->statistics.page_flushes++;
+    for (unsigned mmu = 0; mmu < MMU_COUNT; mmu++)
+        if (d->maps[mmu].entries)
+            map_forget(&d->maps[mmu], addr);
+}
+
+void dbt_forget_writes(struct vcpu *cpu, gpa_t gpa)
+{
+    struct dbt_vcpu *d = dbt_vcpu(cpu);
+    const struct mem_range *range = mem_find(cpu->view, gpa);
+    if (d->writable_lost || !range->region || range->kind == MEM_IO) {
+        clear_maps(d);
+        return;
+    }
+    const uint8_t *host = window_page(&d->dbt->windows, range->ram, mem_ram_page(range, gpa), true);
+    unsigned at = slot_of((uintptr_t)host);
+    for (unsigned i = 0; i < WRITABLE_PROBES; i++) {
+        unsigned slot = (at + i) & (WRITABLE_SLOTS - 1);
+        uintptr_t key = d->writable->slots[slot].host;
+        if (!key)
+            return;
+        if ((key & PAGE_MASK) == (uintptr_t)host)
+            map_forget(&d->maps[key & ~PAGE_MASK], d->writable->slots[slot].addr);
+    }
+}
+
+static bool canonical(gva_t addr)
+{
+    return (uint64_t)((int64_t)(addr << 16) >> 16) == addr;
+}
+
+bool dbt_fill(struct dbt_vcpu *d, gva_t addr, bool write)
+{
+    struct vcpu *cpu = d->cpu;
+    if (cpu->watching || (cpu_long_mode(cpu) && !canonical(addr)))
+        return false;
+    const struct tlb_slow *slow = tlb_find(cpu, addr, write ? ACCESS_WRITE : ACCESS_READ, cpu->mmu);
+    if (!slow || slow->io || (write && slow->rom))
+        return false;
+    const struct mem_range *range = cpu_range(cpu, slow->gpa);
+    uint64_t page = mem_ram_page(range, slow->gpa);
+    uint8_t flags = ram_get_flags(range->ram, page);
+    if (write && !(flags & RAM_CODE)) {
+        ram_set_flags(range->ram, page, RAM_DIRTY_ALL);
+        flags |= RAM_DIRTY_ALL;
+    }
+    bool writable = slow->allowed & 1 << ACCESS_WRITE && !slow->rom &&
+                    (flags & (RAM_DIRTY_ALL | RAM_CODE)) == RAM_DIRTY_ALL;
+    if (write && !writable)
+        return false;
+    const uint8_t *host = window_page(&d->dbt->windows, range->ram, page, writable);
+    if (!host || !map_set(&d->maps[cpu->mmu], addr, host, slow->global))
+        return false;
+    if (writable)
+        note_writable(d, host, cpu->mmu, addr);
+    d->statistics.fills++;
+    return true;
+}
+
+void dbt_forget_operand(struct dbt_vcpu *d)
+{
+    struct vcpu *cpu = d->cpu;
+    const struct block *block = run_lookup(cpu);
+    if (!block)
+        return;
+    const struct op *op = &block->ops[0];
+    cpu->gpr[GPR_RIP] = cpu->rip;
+    gva_t addr = op_offset(cpu, op);
+    if (!op->direct)
+        addr += cpu->seg[op->seg].base;
+    /* A stack operand is told by where rsp is: what is pushed lies below. */
+    for (int i = -1; i <= 1; i++) {
+        gva_t at = addr + (gva_t)(int64_t)(i * 64);
+        map_forget(&d->maps[cpu->mmu], (cpu->code_mode & CODE_SIZE) == CODE_64 ? at : (uint32_t)at);
+    }
+}
+
+bool dbt_can_write(const struct dbt_vcpu *d, const void *host)
+{
+    uint64_t page;
+    const struct ram *ram = window_find(&d->dbt->windows, host, &page);
+    return ram && !(ram_get_flags(ram, page) & RAM_CODE);
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * One block: from the interpreter's cache, where it lives and dies, to host code.
+ *
+ *     from_jump: takes FRAME_RIP_PAGE from the target in SCRATCH     entered by the jump table
+ *     poll:      leaves if somebody asks for attention               entered by branches backward
+ *     body:      the instructions                                    entered by all else
+ *     stubs, exits
+ */
+#include "engine/dbt/translate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/interp/integer.h"
+
+enum { BLOCK_CODE_MAX = 16384 };
+
+static void entries(struct tr *tr, struct translation *t)
+{
+    struct emit *e = &tr->e;
+    int32_t offset = tr->block->offset;
+    t->from_jump = 0;
+    struct emit_mem page = emit_at(SCRATCH, -offset);
+    if (tr->code64)
+        emit_lea(e, DELTA, page);
+    else
+        emit_lea32(e, DELTA, page);
+    emit_store(e, frame_mem(FRAME_RIP_PAGE), DELTA);
+    uint8_t *over = emit_jmp8(e);
+    t->poll = (uint16_t)(e->at - e->start);
+    emit_load(e, DELTA, frame_mem(FRAME_POLL));
+    struct stub *stub = access_stub(tr, EXIT_POLL);
+    stub->from = emit_jrcxz(e);
+    emit_here8(e, over);
+    t->body = (uint16_t)(e->at - e->start);
+}
+
+/* The page's bytes as they are now. */
+static bool code_bytes(const struct dbt_vcpu *d, const struct block *block, const uint8_t **page)
+{
+    if (!block->page)
+        return false;
+    const struct mem_range *range = mem_find(d->cpu->view, block->page->gpa);
+    if (!range->region || range->kind == MEM_IO)
+        return false;
+    *page = mem_host(range, block->page->gpa);
+    return true;
+}
+
+static void instructions(struct tr *tr, const uint8_t *page)
+{
+    static const uint8_t code_sizes[3] = {16, 32, 64};
+    unsigned mode = tr->variant & CODE_SIZE;
+    unsigned end = tr->block->offset + tr->block->bytes;
+    ZydisDecodedInstruction insn;
+    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+    for (unsigned at = tr->block->offset; at < end; at = tr->next) {
+        struct decoded d = {.insn = &insn,
+                            .operands = operands,
+                            .bytes = page + at,
+                            .code64 = tr->code64,
+                            .code_size = code_sizes[mode],
+                            .cpu = tr->d->cpu};
+        tr->insn = (uint16_t)at;
+        access_stubs(tr, STUB_ROOM);
+        tr->sites[tr->site_count++] =
+            (struct site){.host = (uint16_t)(tr->e.at - tr->e.start), .guest = (uint16_t)at};
+        if (!decode_bytes(tr->d->in, mode, page + at, end - at, &insn, operands) ||
+            !decode_is_there(&d)) {
+            control_interpret(tr);
+            tr->stop = ZYDIS_MNEMONIC_UD2;
+            return;
+        }
+        unsigned number = tr->site_count - 1;
+        tr->careful = tr->block->careful >> number & 1;
+        if (tr->block->avoid >> number & 1) {
+            control_interpret(tr);
+            tr->stop = insn.mnemonic;
+            return;
+        }
+        tr->next = (uint16_t)(at + insn.length);
+        switch (control_instruction(tr, &d)) {
+        case CONTROL_ENDS:
+            tr->copied++;
+            return;
+        case CONTROL_DONE:
+            tr->copied++;
+            continue;
+        case CONTROL_NOT_MINE:
+            break;
+        }
+        if (!copy_instruction(tr, &d)) {
+            control_interpret(tr);
+            tr->stop = insn.mnemonic;
+            return;
+        }
+        tr->copied++;
+        if (tr->e.full || tr->site_count == ARRAY_LEN(tr->sites) - 1)
+            break;
+    }
+    control_go(tr, tr->next);
+}
+
+struct translation *translate(struct dbt_vcpu *d, struct block *block, uint32_t variant, bool *full)
+{
+    struct code_memory *code = &d->code;
+    const uint8_t *page;
+    *full = false;
+    /* An instruction that runs over the page's end is left to the interpreter. */
+    if ((block->op_count > 1 && block->ops[0].length == 0) || !code_bytes(d, block, &page))
+        return NULL;
+    size_t begin = (code->used + 15) & ~(size_t)15;
+    if (begin + BLOCK_CODE_MAX > code->size) {
+        *full = true;
+        return NULL;
+    }
+    struct tr tr = {.d = d,
+                    .block = block,
+                    .variant = variant,
+                    .code64 = (variant & CODE_SIZE) == CODE_64,
+                    .leave = code_writable(code, d->leave),
+                    .insn = block->offset,
+                    .next = block->offset,
+                    .delta_base = GPR_ZERO};
+    struct translation head = {0};
+    emit_init(&tr.e, code->write + begin, BLOCK_CODE_MAX);
+    entries(&tr, &head);
+    instructions(&tr, page);
+    access_last_stubs(&tr);
+    control_finish(&tr);
+    if (tr.e.full) {
+        d->statistics.failed++;
+        return NULL;
+    }
+    struct translation *t = malloc(sizeof(*t) + tr.site_count * sizeof(struct site));
+    if (!t)
+        return NULL;
+    *t = head;
+    t->block = block;
+    t->variant = variant;
+    t->size = (uint32_t)(tr.e.at - tr.e.start);
+    t->code = code->run + begin;
+    t->copied = (uint16_t)tr.copied;
+    t->stop = (uint16_t)tr.stop;
+    t->site_count = (uint16_t)tr.site_count;
+    memcpy(t->sites, tr.sites, tr.site_count * sizeof(struct site));
+    if (!code_add(code, t)) {
+        free(t);
+        return NULL;
+    }
+    t->next = block->translations;
+    block->translations = t;
+    d->statistics.blocks++;
+    d->statistics.bytes += t->size;
+    return t;
+}
