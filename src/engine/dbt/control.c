@@ -137,7 +137,7 @@ static void push_register(struct tr *tr, unsigned from)
     move_rsp(tr, -(int32_t)size);
 }
 
-static void push_value(struct tr *tr)
+void control_push_value(struct tr *tr)
 {
     unsigned size = stack_size(tr);
     struct emit_mem at = stack(tr, -(int32_t)size, size, true);
@@ -217,7 +217,7 @@ static enum control push(struct tr *tr, const struct decoded *d)
     }
     take(tr, d);
     emit_store(&tr->e, frame_mem(FRAME_VALUE), SCRATCH);
-    push_value(tr);
+    control_push_value(tr);
     return CONTROL_DONE;
 }
 
@@ -353,5 +353,5 @@ enum control control_instruction(struct tr *tr, const struct decoded *d)
         d->insn->meta.category == ZYDIS_CATEGORY_COND_BR &&
         ((d->insn->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (d->insn->opcode & 0xf0) == 0x70) ||
          (d->insn->opcode_map == ZYDIS_OPCODE_MAP_0F && (d->insn->opcode & 0xf0) == 0x80));
-    return jcc ? conditional(tr, d) : CONTROL_NOT_MINE;
+    return jcc ? conditional(tr, d) : privileged_instruction(tr, d);
 }

@@ -34,8 +34,8 @@ static unsigned operand_register(struct tr *tr, const struct plan *plan,
         scratch = DELTA;
     else
         scratch = lent->count ? (unsigned)DELTA : (unsigned)SCRATCH;
-    bool taken = (scratch == DELTA && (plan->has_mem || plan->shift_cl)) ||
-                 (scratch == SCRATCH && plan->has_mem && plan->shift_cl) ||
+    bool taken = (scratch == DELTA && (plan->has_mem || plan->needs_rcx)) ||
+                 (scratch == SCRATCH && plan->has_mem && plan->needs_rcx) ||
                  (plan->any_high && lent->count);
     if (taken) {
         *ok = false;
@@ -88,13 +88,13 @@ static void emit_plan(struct tr *tr, const struct plan *plan)
 {
     struct emit *e = &tr->e;
     struct emit_insn out = plan->out;
-    bool lends = plan->any_high || plan->shift_cl;
+    bool lends = plan->any_high || plan->needs_rcx;
     for (unsigned i = 0; i < plan->count; i++)
         lends |= at_home(plan->registers[i].guest);
     if (plan->has_mem) {
         out.mem = access_memory(tr, &plan->mem);
         if (lends) { /* the address in one register makes room */
-            unsigned to = plan->shift_cl ? SCRATCH : DELTA;
+            unsigned to = plan->needs_rcx ? SCRATCH : DELTA;
             emit_lea(e, to, out.mem);
             out.mem = emit_at(to, 0);
             access_forget(tr);
@@ -107,7 +107,7 @@ static void emit_plan(struct tr *tr, const struct plan *plan)
     for (unsigned i = 0; i < plan->count; i++)
         place(&out, &plan->registers[i],
               operand_register(tr, plan, &plan->registers[i], &lent, &ok));
-    if (plan->shift_cl)
+    if (plan->needs_rcx)
         emit_mov(e, H_RCX, HOST_GUEST_RCX);
     emit_insn(e, &out);
     for (unsigned i = 0; i < lent.count; i++) {

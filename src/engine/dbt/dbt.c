@@ -167,6 +167,7 @@ static struct translation *translation_at_rip(struct dbt_vcpu *d, uint32_t varia
             block->heat = 0;
     }
     d->statistics.interpreted_blocks++;
+    run_heed(cpu);
     run_block(cpu);
     return NULL;
 }
@@ -250,6 +251,7 @@ static bool branch_faults(struct vcpu *cpu, const struct exit_info *info, uint64
 static void interpret_one(struct dbt_vcpu *d)
 {
     d->statistics.interpreted_insns++;
+    run_heed(d->cpu);
     run_careful(d->cpu);
 }
 
@@ -544,6 +546,11 @@ static int dbt_attach(struct engine *engine, struct vcpu *cpu, struct error *err
     *frame(cpu, FRAME_HOST_MXCSR) = MXCSR_RESET;
     *frame(cpu, FRAME_OFFSET_MASK) = PAGE_SIZE - 1;
     *frame(cpu, FRAME_SIGN_MASK) = UINT64_C(1) << 63;
+    *frame(cpu, FRAME_NOT_IF) = ~(uint64_t)FLAG_IF;
+    *frame(cpu, FRAME_ARITH) = FLAGS_ARITH;
+    *frame(cpu, FRAME_OTHER_FLAGS) = ~(uint64_t)(FLAGS_ARITH | FLAG_RF | FLAG_VM | 2);
+    *frame(cpu, FRAME_REQUESTS) = (uint32_t)~VCPU_REQ_ENGINE;
+    *frame(cpu, FRAME_BIT_NUMBER) = 63;
     cpu_request(cpu, VCPU_REQ_ENGINE);
     if (cpu->index < (int)ARRAY_LEN(dbt->vcpus))
         dbt->vcpus[cpu->index] = d;

@@ -93,6 +93,8 @@ void emit_load_sized(struct emit *e, unsigned to, struct emit_mem from, unsigned
 void emit_lea(struct emit *e, unsigned to, struct emit_mem from);
 void emit_lea32(struct emit *e, unsigned to, struct emit_mem from);
 void emit_mov_imm(struct emit *e, unsigned to, uint64_t value);
+void emit_rorx(struct emit *e, unsigned to, unsigned from, unsigned count);
+void emit_pdep(struct emit *e, unsigned to, unsigned from, struct emit_mem mask);
 void emit_pext(struct emit *e, unsigned to, unsigned from, struct emit_mem mask);
 
 /* Branches. The distance is filled in by emit_here: forward to where the code stands by then. */

@@ -16,6 +16,8 @@
 #ifndef ENGINE_DBT_INTERNAL_H
 #define ENGINE_DBT_INTERNAL_H
 
+#include <stddef.h>
+
 #include <Zydis/Zydis.h>
 
 #include "cpu/engine.h"
@@ -50,6 +52,12 @@ enum frame_slot {
     FRAME_HOST_MXCSR,  /* what C code wants: no exceptions, round to nearest */
     FRAME_OFFSET_MASK, /* of the offset in a page */
     FRAME_SIGN_MASK,   /* of the sign bit */
+    FRAME_VECTORS,     /* 1: the host's vector registers and MXCSR are the guest's */
+    FRAME_NOT_IF,      /* masks: all but FLAG_IF */
+    FRAME_ARITH,       /* FLAGS_ARITH */
+    FRAME_OTHER_FLAGS, /* all of RFLAGS that PUSHF shows, but these and bit 1 */
+    FRAME_REQUESTS,    /* what STI could let in */
+    FRAME_BIT_NUMBER,  /* 63: a bit in 8 bytes */
 };
 static inline uint64_t *frame(struct vcpu *cpu, unsigned slot)
 {
@@ -58,6 +66,12 @@ static inline uint64_t *frame(struct vcpu *cpu, unsigned slot)
 static inline struct emit_mem frame_mem(unsigned slot)
 {
     return emit_at(H_RSP, -8 * (int32_t)slot);
+}
+/* A field of struct vcpu as translated code reaches it. */
+#define FROM_GPR(field) ((int32_t)(offsetof(struct vcpu, field) - offsetof(struct vcpu, gpr)))
+static inline struct emit_mem vcpu_mem(int32_t from_gpr)
+{
+    return emit_at(H_RSP, from_gpr);
 }
 static inline struct emit_mem home_mem(unsigned guest)
 {
@@ -122,7 +136,7 @@ struct dbt_statistics {
 /* lockstep.c */
 struct machine_state {
     uint64_t gpr[GPR_SLOTS];
-    uint64_t rip, rflags, icount;
+    uint64_t rip, rflags, icount, gs_base, kernel_gs_base;
     uint32_t cc;
     struct fpu_state fpu;
 };

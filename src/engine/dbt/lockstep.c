@@ -18,6 +18,8 @@ static void take(const struct vcpu *cpu, struct machine_state *s)
     s->rip = cpu->rip;
     s->rflags = cpu->rflags;
     s->icount = cpu->icount;
+    s->gs_base = cpu->seg[SEG_GS].base;
+    s->kernel_gs_base = cpu->kernel_gs_base;
     s->fpu = cpu->fpu;
 }
 
@@ -28,6 +30,8 @@ static void put(struct vcpu *cpu, const struct machine_state *s)
     cpu->rip = s->rip;
     cpu->rflags = s->rflags;
     cpu->icount = s->icount;
+    cpu->seg[SEG_GS].base = s->gs_base;
+    cpu->kernel_gs_base = s->kernel_gs_base;
     cpu->fpu = s->fpu;
 }
 
@@ -47,7 +51,8 @@ static bool step(struct vcpu *cpu, unsigned count)
     cpu->journal->io = false;
     for (unsigned i = 0; i < count; i++) {
         run_careful(cpu);
-        if (cpu->journal->io || cpu->shadow || cpu->pending_db || cpu->halted)
+        if (cpu->journal->io || cpu->pending_db || cpu->halted ||
+            (cpu->shadow && (cpu->shadow == 2 || i + 1 == count)))
             return false;
     }
     return true;
@@ -160,7 +165,8 @@ static uint64_t undefined_flags(const struct dbt_vcpu *d, const struct translati
 static bool same(const struct machine_state *a, const struct machine_state *b, unsigned width)
 {
     if (memcmp(a->gpr, b->gpr, 16 * 8) != 0 || a->cc != b->cc || a->rip != b->rip ||
-        a->fpu.mxcsr != b->fpu.mxcsr)
+        a->fpu.mxcsr != b->fpu.mxcsr || a->rflags != b->rflags || a->gs_base != b->gs_base ||
+        a->kernel_gs_base != b->kernel_gs_base)
         return false;
     unsigned count = width == 64 ? 32 : 16;
     for (unsigned i = 0; i < count; i++)

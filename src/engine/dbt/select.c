@@ -55,6 +55,8 @@ static bool listed(ZydisMnemonic mnemonic)
     case ZYDIS_MNEMONIC_CMOVZ:
     case ZYDIS_MNEMONIC_CMP:
     case ZYDIS_MNEMONIC_CMPXCHG:
+    case ZYDIS_MNEMONIC_CMPXCHG16B:
+    case ZYDIS_MNEMONIC_CMPXCHG8B:
     case ZYDIS_MNEMONIC_CQO:
     case ZYDIS_MNEMONIC_CRC32:
     case ZYDIS_MNEMONIC_CWD:
@@ -256,13 +258,18 @@ static bool implicit_allowed(struct plan *plan, const ZydisDecodedOperand *opera
         case ZYDIS_MNEMONIC_RCR:
         case ZYDIS_MNEMONIC_SHLD:
         case ZYDIS_MNEMONIC_SHRD:
-            plan->shift_cl = true;
+            plan->needs_rcx = true;
             return true;
         default:
             return false;
         }
     }
     unsigned number = gpr_number(reg);
+    if (mnemonic == ZYDIS_MNEMONIC_CMPXCHG16B || mnemonic == ZYDIS_MNEMONIC_CMPXCHG8B) {
+        plan->needs_rcx |= number == RCX;
+        if (number == RCX || number == RBX)
+            return true;
+    }
     /* AH as an implicit operand (8-bit MUL and DIV have AX). */
     if (number != RAX && number != RDX)
         return false;

@@ -37,7 +37,7 @@ struct plan {
     struct guest_register registers[3];
     uint8_t count;
     bool any_high;
-    bool shift_cl;    /* takes its count from CL */
+    bool needs_rcx;   /* reads rcx beside its operands */
     uint16_t written; /* guest registers written, implicit ones too: bit mask */
 };
 

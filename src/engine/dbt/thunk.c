@@ -19,8 +19,6 @@ static const struct {
     {R10, H_R10},          {R11, H_R11}, {R12, H_R12},
 };
 
-#define FROM_GPR(field) ((int32_t)(offsetof(struct vcpu, field) - offsetof(struct vcpu, gpr)))
-
 static void push(struct emit *e, unsigned reg)
 {
     emit_insn(e, &(struct emit_insn){.opcode = 0x50, .opcode_register = true, .rm = (uint8_t)reg});

@@ -56,6 +56,7 @@ struct tr {
     struct site sites[BLOCK_OPS + 2];
     unsigned site_count, copied;
     unsigned stop;
+    bool vectors; /* FRAME_VECTORS is known to be 1 */
     bool careful; /* the instruction at work has faulted often: no reuse, compare offsets */
 };
 
@@ -100,5 +101,10 @@ void control_go(struct tr *tr, int32_t target);
 /* Leaves to have the instruction at work interpreted. */
 void control_interpret(struct tr *tr);
 void control_finish(struct tr *tr);
+/* Pushes what is in FRAME_VALUE. */
+void control_push_value(struct tr *tr);
+
+/* privileged.c */
+enum control privileged_instruction(struct tr *tr, const struct decoded *d);
 
 #endif

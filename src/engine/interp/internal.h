@@ -128,6 +128,7 @@ const struct op *go_link(struct vcpu *cpu, const struct op *op, unsigned way, ui
  * follow. run_deliver_fault belongs behind the setjmp of cpu->fault_exit; false: triple fault. */
 enum run_next { RUN_LEAVE, RUN_AGAIN, RUN_CAREFUL, RUN_BLOCK };
 enum run_next run_between(struct interp_vcpu *in, enum vcpu_exit *why);
+void run_heed(struct vcpu *cpu); /* IF may have changed since run_between */
 void run_careful(struct vcpu *cpu);
 void run_block(struct vcpu *cpu);
 bool run_deliver_fault(struct vcpu *cpu);

@@ -282,6 +282,11 @@ bool run_deliver_fault(struct vcpu *cpu)
     return cpu_deliver(cpu, EVENT_EXCEPTION, fault->vector, fault->error);
 }
 
+void run_heed(struct vcpu *cpu)
+{
+    cpu->heeded = heeded(cpu);
+}
+
 enum run_next run_between(struct interp_vcpu *in, enum vcpu_exit *why)
 {
     struct vcpu *cpu = in->cpu;
