@@ -15,6 +15,8 @@
  */
 #include "engine/dbt/translate.h"
 
+#include <string.h>
+
 void access_forget(struct tr *tr)
 {
     tr->delta_base = GPR_ZERO;
@@ -125,6 +127,58 @@ bool access_allowed(const struct tr *tr, const struct guest_mem *mem)
     default:
         return true;
     }
+}
+
+/* Leaves if DELTA is not 0. */
+static void leave_unless_zero(struct tr *tr)
+{
+    struct emit *e = &tr->e;
+    uint8_t *same = emit_jrcxz(e);
+    emit_call_to(e, tr->leave);
+    emit_byte(e, EXIT_CROSSING);
+    emit_byte(e, 0);
+    emit_u16(e, tr->insn);
+    emit_here8(e, same);
+}
+
+void access_check_second_page(struct tr *tr, const uint8_t *bytes, unsigned count)
+{
+    struct emit *e = &tr->e;
+    uint64_t expected = 0, mask = ~UINT64_C(0) >> (64 - 8 * count);
+    for (unsigned i = 0; i < count; i++)
+        expected |= (uint64_t)bytes[i] << (8 * i);
+    access_stubs(tr, STUB_ROOM);
+    emit_load(e, DELTA, frame_mem(FRAME_CROSS_EPOCH));
+    int32_t epoch = (int32_t)*frame(tr->d->cpu, FRAME_CROSS_EPOCH);
+    emit_lea(e, DELTA, emit_at(DELTA, INT32_MIN)); /* a 4-byte displacement, whatever its value */
+    tr->epoch = (uint16_t)(e->at - e->start - 4);
+    if (!e->full) {
+        epoch = -epoch;
+        memcpy(e->at - 4, &epoch, 4);
+    }
+    leave_unless_zero(tr);
+    emit_load(e, SCRATCH, frame_mem(FRAME_RIP_PAGE));
+    struct emit_mem second = emit_at(SCRATCH, PAGE_SIZE);
+    if (tr->code64)
+        emit_lea(e, SCRATCH, second);
+    else
+        emit_lea32(e, SCRATCH, second);
+    look_up(tr, SCRATCH, false, NULL);
+    emit_load(e, DELTA, (struct emit_mem){.base = SCRATCH, .index = DELTA});
+    emit_mov_imm(e, SCRATCH, mask);
+    emit_insn(e, &(struct emit_insn){.encoding = EMIT_VEX,
+                                     .map = 2,
+                                     .pp = 2,
+                                     .opcode = 0xf5, /* PEXT */
+                                     .w = true,
+                                     .has_modrm = true,
+                                     .reg = DELTA,
+                                     .vvvv = DELTA,
+                                     .rm = SCRATCH});
+    emit_mov_imm(e, SCRATCH, -expected);
+    emit_lea(e, DELTA, (struct emit_mem){.base = DELTA, .index = SCRATCH});
+    leave_unless_zero(tr);
+    access_forget(tr);
 }
 
 /* One register and a displacement, 64-bit, without a segment base? */

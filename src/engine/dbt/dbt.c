@@ -167,6 +167,7 @@ static struct translation *translation_at_rip(struct dbt_vcpu *d, uint32_t varia
             block->heat = 0;
     }
     d->statistics.interpreted_blocks++;
+    d->statistics.crossing += block->op_count > 1 && block->ops[0].length == 0;
     run_heed(cpu);
     run_block(cpu);
     return NULL;
@@ -295,6 +296,19 @@ static void note_stop(struct dbt_vcpu *d, const struct exit_info *info)
         d->statistics.stops[t->stop]++;
 }
 
+/* The interpreter compares the instruction with what is on the second page now, or finds that it may
+ * not run, and does it. If it is as it was, that holds until the epoch changes. */
+static void look_again(struct dbt_vcpu *d, const struct exit_info *info)
+{
+    const struct translation *t = code_find(&d->code, info);
+    uint64_t flushes = d->statistics.code_flushes;
+    dbt_note_crossing(d, d->cpu->rip + PAGE_SIZE);
+    int32_t epoch = -(int32_t)*frame(d->cpu, FRAME_CROSS_EPOCH);
+    interpret_one(d);
+    if (t && flushes == d->statistics.code_flushes && t->block)
+        memcpy(code_writable(&d->code, t->code + t->epoch), &epoch, 4);
+}
+
 /* Runs translated code from cpu->rip until something is asked for, or the state is one for the
  * interpreter. */
 static void run_translated(struct dbt_vcpu *d, uint32_t variant)
@@ -351,6 +365,11 @@ static void run_translated(struct dbt_vcpu *d, uint32_t variant)
                 note_fault(d, faulted(d), info->insn);
             dbt_forget_operand(d);
             interpret_one(d);
+            return;
+        case EXIT_CROSSING:
+            cpu->rip = here;
+            check(d, t, info->insn);
+            look_again(d, info);
             return;
         case EXIT_MISS:
         case EXIT_INTERPRET:
@@ -551,6 +570,7 @@ static int dbt_attach(struct engine *engine, struct vcpu *cpu, struct error *err
     *frame(cpu, FRAME_OTHER_FLAGS) = ~(uint64_t)(FLAGS_ARITH | FLAG_RF | FLAG_VM | 2);
     *frame(cpu, FRAME_REQUESTS) = (uint32_t)~VCPU_REQ_ENGINE;
     *frame(cpu, FRAME_BIT_NUMBER) = 63;
+    *frame(cpu, FRAME_CROSS_EPOCH) = 1;
     cpu_request(cpu, VCPU_REQ_ENGINE);
     if (cpu->index < (int)ARRAY_LEN(dbt->vcpus))
         dbt->vcpus[cpu->index] = d;
@@ -624,6 +644,7 @@ static char *dbt_statistics_text(struct engine *engine)
             {"blocks translated anew after faults", s->retranslated},
             {"blocks that could not be translated", s->failed},
             {"blocks interpreted", s->interpreted_blocks},
+            {"of them over a page's end", s->crossing},
             {"for the state of the processor", s->other_state},
             {"instructions interpreted between", s->interpreted_insns},
         };

@@ -58,6 +58,7 @@ enum frame_slot {
     FRAME_OTHER_FLAGS, /* all of RFLAGS that PUSHF shows, but these and bit 1 */
     FRAME_REQUESTS,    /* what STI could let in */
     FRAME_BIT_NUMBER,  /* 63: a bit in 8 bytes */
+    FRAME_CROSS_EPOCH, /* changes when a page may have moved that an instruction runs on to */
 };
 static inline uint64_t *frame(struct vcpu *cpu, unsigned slot)
 {
@@ -87,6 +88,7 @@ enum exit_kind {
     EXIT_POLL,
     EXIT_MISS,  /* no entry in the shadow map for the address in FRAME_SCRATCH; code goes on behind
                    the info */
+    EXIT_CROSSING, /* the instruction runs on to a page that may not be what it was */
     EXIT_FAULT, /* a signal: FRAME_VALUE has the host's rip */
 };
 struct exit_info {
@@ -113,6 +115,7 @@ struct translation {
     uint8_t *code;                  /* as it runs */
     uint16_t from_jump, poll, body; /* entries: distances from code */
     uint16_t stop;   /* ZydisMnemonic of the instruction that is interpreted at its end; 0: none */
+    uint16_t epoch;  /* distance from code of the number that FRAME_CROSS_EPOCH is compared with */
     uint16_t copied; /* instructions it runs: the rest of the block is interpreted */
     uint16_t site_count;
     struct site sites[];
@@ -129,7 +132,8 @@ enum variant {
 
 struct dbt_statistics {
     uint64_t blocks, bytes, enters, interpreted_blocks, interpreted_insns, misses, fills, faults,
-        links, lookups, flushes, page_flushes, code_flushes, retranslated, failed, other_state;
+        links, lookups, flushes, page_flushes, code_flushes, retranslated, failed, other_state,
+        crossing;
     uint64_t stops[ZYDIS_MNEMONIC_MAX_VALUE + 1]; /* instructions interpreted, by what they are */
 };
 
@@ -166,6 +170,7 @@ struct dbt_vcpu {
                               is only for reading */
     unsigned vector_bytes; /* width of the registers that enter and leave move now */
     struct writable *writable;
+    uint64_t cross_pages[JUMP_PAGES / 64]; /* a bit for each page that instructions run on to */
     bool writable_lost;
     struct dbt_statistics statistics;
 };
@@ -197,7 +202,11 @@ void lockstep_after(struct dbt_vcpu *d, unsigned executed);
 int signals_install(void);
 bool signals_bind(struct dbt_vcpu *d); /* faults of this thread are d's. False: no memory */
 
-/* memory.c: on the C side of a miss. False: the interpreter shall do the instruction. */
+/* memory.c */
+/* The page at this linear address holds the end of an instruction: epochs change when it moves. */
+void dbt_note_crossing(struct dbt_vcpu *d, gva_t addr);
+void dbt_new_epoch(struct dbt_vcpu *d);
+/* On the C side of a miss. False: the interpreter shall do the instruction. */
 bool dbt_fill(struct dbt_vcpu *d, gva_t addr, bool write);
 /* Will the page be writable when its entry is made again? It lies in a view. */
 bool dbt_can_write(const struct dbt_vcpu *d, const void *host);

@@ -58,10 +58,24 @@ static void clear_maps(struct dbt_vcpu *d)
     }
 }
 
+void dbt_new_epoch(struct dbt_vcpu *d)
+{
+    /* Code has it as a displacement, negated. */
+    uint64_t *epoch = frame(d->cpu, FRAME_CROSS_EPOCH);
+    *epoch = *epoch == INT32_MAX ? 1 : *epoch + 1;
+}
+
+void dbt_note_crossing(struct dbt_vcpu *d, gva_t addr)
+{
+    unsigned page = (unsigned)(addr >> PAGE_SHIFT) & (JUMP_PAGES - 1);
+    d->cross_pages[page / 64] |= UINT64_C(1) << (page & 63);
+}
+
 void dbt_flushed(struct vcpu *cpu, bool global)
 {
     struct dbt_vcpu *d = dbt_vcpu(cpu);
     d->statistics.flushes++;
+    dbt_new_epoch(d);
     if (global) {
         clear_maps(d);
         return;
@@ -75,6 +89,9 @@ void dbt_flushed_page(struct vcpu *cpu, gva_t addr)
 {
     struct dbt_vcpu *d = dbt_vcpu(cpu);
     d->statistics.page_flushes++;
+    unsigned page = (unsigned)(addr >> PAGE_SHIFT) & (JUMP_PAGES - 1);
+    if (d->cross_pages[page / 64] >> (page & 63) & 1)
+        dbt_new_epoch(d);
     for (unsigned mmu = 0; mmu < MMU_COUNT; mmu++)
         if (d->maps[mmu].entries)
             map_forget(&d->maps[mmu], addr);

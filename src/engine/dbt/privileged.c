@@ -57,6 +57,7 @@ static enum control pushf(struct tr *tr, const struct decoded *d)
     if (d->insn->operand_width != (tr->code64 ? 64 : 32))
         return CONTROL_NOT_MINE;
     access_forget(tr);
+    access_stubs(tr, JUMP_ROOM);
     /* pushfq; pop [value]: FRAME_RETURN is on the way and holds nothing now. */
     emit_byte(e, 0x9c);
     emit_insn(e, &(struct emit_insn){.opcode = 0x8f,

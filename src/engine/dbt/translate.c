@@ -48,58 +48,80 @@ static bool code_bytes(const struct dbt_vcpu *d, const struct block *block, cons
     return true;
 }
 
-static void instructions(struct tr *tr, const uint8_t *page)
+/* One instruction, of which `available` bytes are there. False: the block ends with it. */
+static bool one(struct tr *tr, unsigned at, const uint8_t *bytes, unsigned available)
 {
     static const uint8_t code_sizes[3] = {16, 32, 64};
-    unsigned mode = tr->variant & CODE_SIZE;
-    unsigned end = tr->block->offset + tr->block->bytes;
+    unsigned mode = tr->variant & CODE_SIZE, number = tr->site_count - 1;
     ZydisDecodedInstruction insn;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+    struct decoded d = {.insn = &insn,
+                        .operands = operands,
+                        .bytes = bytes,
+                        .code64 = tr->code64,
+                        .code_size = code_sizes[mode],
+                        .cpu = tr->d->cpu};
+    if (!decode_bytes(tr->d->in, mode, bytes, available, &insn, operands) ||
+        !decode_is_there(&d)) {
+        control_interpret(tr);
+        tr->stop = ZYDIS_MNEMONIC_UD2;
+        return false;
+    }
+    tr->careful = tr->block->careful >> number & 1;
+    tr->next = (uint16_t)(at + insn.length);
+    enum control control = CONTROL_NOT_MINE;
+    bool copied = false;
+    if (!(tr->block->avoid >> number & 1)) {
+        control = control_instruction(tr, &d);
+        copied = control == CONTROL_NOT_MINE && copy_instruction(tr, &d);
+    }
+    if (control == CONTROL_NOT_MINE && !copied) {
+        control_interpret(tr);
+        tr->stop = insn.mnemonic;
+        return false;
+    }
+    tr->copied++;
+    return control != CONTROL_ENDS;
+}
+
+static void begin(struct tr *tr, unsigned at)
+{
+    tr->insn = (uint16_t)at;
+    access_stubs(tr, STUB_ROOM);
+    tr->sites[tr->site_count++] =
+        (struct site){.host = (uint16_t)(tr->e.at - tr->e.start), .guest = (uint16_t)at};
+}
+
+static void instructions(struct tr *tr, const uint8_t *page)
+{
+    unsigned end = tr->block->offset + tr->block->bytes;
     for (unsigned at = tr->block->offset; at < end; at = tr->next) {
-        struct decoded d = {.insn = &insn,
-                            .operands = operands,
-                            .bytes = page + at,
-                            .code64 = tr->code64,
-                            .code_size = code_sizes[mode],
-                            .cpu = tr->d->cpu};
-        tr->insn = (uint16_t)at;
-        access_stubs(tr, STUB_ROOM);
-        tr->sites[tr->site_count++] =
-            (struct site){.host = (uint16_t)(tr->e.at - tr->e.start), .guest = (uint16_t)at};
-        if (!decode_bytes(tr->d->in, mode, page + at, end - at, &insn, operands) ||
-            !decode_is_there(&d)) {
-            control_interpret(tr);
-            tr->stop = ZYDIS_MNEMONIC_UD2;
+        begin(tr, at);
+        if (!one(tr, at, page + at, end - at))
             return;
-        }
-        unsigned number = tr->site_count - 1;
-        tr->careful = tr->block->careful >> number & 1;
-        if (tr->block->avoid >> number & 1) {
-            control_interpret(tr);
-            tr->stop = insn.mnemonic;
-            return;
-        }
-        tr->next = (uint16_t)(at + insn.length);
-        switch (control_instruction(tr, &d)) {
-        case CONTROL_ENDS:
-            tr->copied++;
-            return;
-        case CONTROL_DONE:
-            tr->copied++;
-            continue;
-        case CONTROL_NOT_MINE:
-            break;
-        }
-        if (!copy_instruction(tr, &d)) {
-            control_interpret(tr);
-            tr->stop = insn.mnemonic;
-            return;
-        }
-        tr->copied++;
         if (tr->e.full || tr->site_count == ARRAY_LEN(tr->sites) - 1)
             break;
     }
     control_go(tr, tr->next);
+}
+
+/* A block of one instruction that runs over the page's end. */
+static bool is_crossing(const struct block *block)
+{
+    return block->op_count > 1 && block->ops[0].length == 0;
+}
+
+static void crossing_instruction(struct tr *tr, const uint8_t *page)
+{
+    const struct block *block = tr->block;
+    unsigned at = block->offset, second = block->ops[0].extra8;
+    uint8_t bytes[32];
+    memcpy(bytes, page + at, block->bytes);
+    memcpy(bytes + block->bytes, block->ops[0].data, second);
+    begin(tr, at);
+    access_check_second_page(tr, block->ops[0].data, second);
+    if (one(tr, at, bytes, block->bytes + second))
+        control_go(tr, tr->next);
 }
 
 struct translation *translate(struct dbt_vcpu *d, struct block *block, uint32_t variant, bool *full)
@@ -107,8 +129,8 @@ struct translation *translate(struct dbt_vcpu *d, struct block *block, uint32_t 
     struct code_memory *code = &d->code;
     const uint8_t *page;
     *full = false;
-    /* An instruction that runs over the page's end is left to the interpreter. */
-    if ((block->op_count > 1 && block->ops[0].length == 0) || !code_bytes(d, block, &page))
+    bool crossing = is_crossing(block);
+    if (!code_bytes(d, block, &page) || (crossing && block->ops[0].extra8 > 8))
         return NULL;
     size_t begin = (code->used + 15) & ~(size_t)15;
     if (begin + BLOCK_CODE_MAX > code->size) {
@@ -126,7 +148,10 @@ struct translation *translate(struct dbt_vcpu *d, struct block *block, uint32_t 
     struct translation head = {0};
     emit_init(&tr.e, code->write + begin, BLOCK_CODE_MAX);
     entries(&tr, &head);
-    instructions(&tr, page);
+    if (crossing)
+        crossing_instruction(&tr, page);
+    else
+        instructions(&tr, page);
     access_last_stubs(&tr);
     control_finish(&tr);
     if (tr.e.full) {
@@ -143,6 +168,9 @@ struct translation *translate(struct dbt_vcpu *d, struct block *block, uint32_t 
     t->code = code->run + begin;
     t->copied = (uint16_t)tr.copied;
     t->stop = (uint16_t)tr.stop;
+    t->epoch = tr.epoch;
+    if (crossing)
+        dbt_note_crossing(d, d->cpu->rip + PAGE_SIZE);
     t->site_count = (uint16_t)tr.site_count;
     memcpy(t->sites, tr.sites, tr.site_count * sizeof(struct site));
     if (!code_add(code, t)) {

@@ -56,6 +56,7 @@ struct tr {
     struct site sites[BLOCK_OPS + 2];
     unsigned site_count, copied;
     unsigned stop;
+    uint16_t epoch;
     bool vectors; /* FRAME_VECTORS is known to be 1 */
     bool careful; /* the instruction at work has faulted often: no reuse, compare offsets */
 };
@@ -70,6 +71,10 @@ static inline bool at_home(unsigned guest)
 }
 
 /* access.c */
+
+/* The instruction at work ends on the next page: leaves unless its `count` bytes there (8 at most)
+ * are still what they were. */
+void access_check_second_page(struct tr *tr, const uint8_t *bytes, unsigned count);
 
 /* Emits the address and the look-up of a guest memory operand; returns where to access it. Uses
  * SCRATCH and DELTA. The instruction must not have changed any guest register yet. */
