@@ -24,7 +24,7 @@ struct error;
 #define MAP_PAGE_BITS UINT64_C(0x0000fffffffff000) /* the bits of an address that index a map */
 
 enum {
-    JUMP_BITS_DBT = 14,
+    JUMP_BITS_DBT = 16,
     JUMP_ENTRIES = 1 << JUMP_BITS_DBT,
     JUMP_PAGES = 4096,
     JUMP_GROUP = 64, /* entries that are cleared at once */
