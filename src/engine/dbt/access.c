@@ -259,10 +259,16 @@ static void put_stub(struct tr *tr, const struct stub *stub)
     emit_here8(e, stub->from);
     if (stub->has_address)
         emit_lea(e, SCRATCH, stub->address);
-    emit_call_to(e, tr->leave);
-    emit_byte(e, (uint8_t)stub->kind);
-    emit_byte(e, stub->write);
-    emit_u16(e, stub->insn);
+    if (stub->load_vectors) {
+        emit_call_to(e, tr->load_vectors);
+    } else {
+        emit_call_to(e, tr->leave);
+        emit_byte(e, (uint8_t)stub->kind);
+        emit_byte(e, stub->write);
+        emit_u16(e, stub->insn);
+        if (stub->kind == EXIT_INTERPRET)
+            emit_u32(e, 0);
+    }
     if (stub->back)
         emit_jmp_to(e, stub->back);
 }

@@ -77,9 +77,10 @@ void control_go(struct tr *tr, int32_t target)
     go_indirect(tr, 0);
 }
 
-void control_interpret(struct tr *tr)
+void control_interpret(struct tr *tr, ZydisMnemonic what)
 {
     put_info(tr, EXIT_INTERPRET, tr->insn);
+    emit_u32(&tr->e, (uint32_t)what);
 }
 
 /* The exits of direct branches, until they are tied. */

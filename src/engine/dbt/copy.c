@@ -88,6 +88,9 @@ static void emit_plan(struct tr *tr, const struct plan *plan)
 {
     struct emit *e = &tr->e;
     struct emit_insn out = plan->out;
+    /* Alone, a processor sees its own instructions whole anyway; QEMU does the same. */
+    if (tr->d->dbt->processors == 1)
+        out.lock = false;
     bool lends = plan->any_high || plan->needs_rcx;
     for (unsigned i = 0; i < plan->count; i++)
         lends |= at_home(plan->registers[i].guest);
@@ -217,6 +220,22 @@ static bool vector_allowed(const struct tr *tr, const struct decoded *d)
     }
 }
 
+/* The guest's vector registers are in the host's only while code runs that uses them. */
+static void need_vectors(struct tr *tr)
+{
+    if (tr->vectors)
+        return;
+    tr->vectors = true;
+    access_forget(tr);
+    access_stubs(tr, STUB_ROOM);
+    emit_load(&tr->e, DELTA, frame_mem(FRAME_VECTORS));
+    uint8_t *from = emit_jrcxz(&tr->e);
+    struct stub *stub = access_stub(tr, EXIT_MISS);
+    stub->from = from;
+    stub->load_vectors = true;
+    stub->back = tr->e.at;
+}
+
 bool copy_instruction(struct tr *tr, const struct decoded *d)
 {
     if (does_nothing(d))
@@ -235,6 +254,8 @@ bool copy_instruction(struct tr *tr, const struct decoded *d)
         return false;
     if (plan.has_mem && (plan.mem.size > 64 || !access_allowed(tr, &plan.mem)))
         return false;
+    if (decode_is_vector(d))
+        need_vectors(tr);
     emit_plan(tr, &plan);
     unsigned guest;
     int32_t by;

@@ -90,13 +90,29 @@ static void jumps_are_stale(struct dbt_vcpu *d)
         d->maps[mmu].jumps_stale = true;
 }
 
+/* Overwrites code that nobody is in the midst of. */
+static void put_jump(struct dbt_vcpu *d, uint8_t *at, const uint8_t *to)
+{
+    uint8_t *write = code_writable(&d->code, at);
+    int32_t distance = (int32_t)(to - (at + 5));
+    write[0] = 0xe9;
+    memcpy(write + 1, &distance, 4);
+}
+
+/* Nobody enters t any more: ties to it lie on its page and go with it, and what the jump table
+ * leads here is looked up anew. */
+static void retire(struct dbt_vcpu *d, struct translation *t)
+{
+    t->block = NULL;
+    put_jump(d, t->code + t->from_jump, d->leave_nowhere);
+}
+
 /* The interpreter drops a block: its code must not be found any more. It is left where it is. */
 static void block_dropped(struct vcpu *cpu, struct block *block)
 {
     for (struct translation *t = block->translations; t; t = t->next)
-        t->block = NULL;
+        retire(dbt_vcpu(cpu), t);
     block->translations = NULL;
-    jumps_are_stale(dbt_vcpu(cpu));
 }
 
 /* Code memory is full: begin afresh. The interpreter's blocks stay, without translations. */
@@ -173,15 +189,6 @@ static struct translation *translation_at_rip(struct dbt_vcpu *d, uint32_t varia
     return NULL;
 }
 
-/* Overwrites code that nobody is in the midst of. */
-static void put_jump(struct dbt_vcpu *d, uint8_t *at, const uint8_t *to)
-{
-    uint8_t *write = code_writable(&d->code, at);
-    int32_t distance = (int32_t)(to - (at + 5));
-    write[0] = 0xe9;
-    memcpy(write + 1, &distance, 4);
-}
-
 /* The branch whose exit was taken goes straight to `t` from now on. */
 static void tie(struct dbt_vcpu *d, const struct exit_info *info, const struct translation *t)
 {
@@ -221,10 +228,9 @@ static void note_fault(struct dbt_vcpu *d, struct translation *t, unsigned guest
             at = &(*at)->next;
         if (*at)
             *at = t->next;
-        t->block = NULL;
+        retire(d, t);
         put_jump(d, t->code + t->poll, new->code + new->poll);
         put_jump(d, t->code + t->body, new->code + new->body);
-        jumps_are_stale(d);
         d->statistics.retranslated++;
         return;
     }
@@ -289,15 +295,8 @@ static struct translation *faulted(struct dbt_vcpu *d)
     return code_find(&d->code, (const void *)(uintptr_t)*frame(d->cpu, FRAME_VALUE));
 }
 
-static void note_stop(struct dbt_vcpu *d, const struct exit_info *info)
-{
-    const struct translation *t = code_find(&d->code, info);
-    if (info->kind == EXIT_INTERPRET && t)
-        d->statistics.stops[t->stop]++;
-}
-
-/* The interpreter compares the instruction with what is on the second page now, or finds that it may
- * not run, and does it. If it is as it was, that holds until the epoch changes. */
+/* The interpreter compares the instruction with what is on the second page now, or finds that it
+ * may not run, and does it. If it is as it was, that holds until the epoch changes. */
 static void look_again(struct dbt_vcpu *d, const struct exit_info *info)
 {
     const struct translation *t = code_find(&d->code, info);
@@ -335,6 +334,7 @@ static void run_translated(struct dbt_vcpu *d, uint32_t variant)
         *frame(cpu, FRAME_RIP_PAGE) = cpu->rip - t->block->offset;
         const uint8_t *code = t->code + t->body;
         const struct exit_info *info;
+        *frame(cpu, FRAME_VECTORS) = 0;
         do {
             info = enter(d, code);
             code = info->kind == EXIT_MISS ? fill(d, info) : NULL;
@@ -375,7 +375,8 @@ static void run_translated(struct dbt_vcpu *d, uint32_t variant)
         case EXIT_INTERPRET:
             cpu->rip = here;
             check(d, t, info->insn);
-            note_stop(d, info);
+            if (info->kind == EXIT_INTERPRET)
+                d->statistics.stops[info->extra]++;
             interpret_one(d);
             return;
         case EXIT_POLL:
@@ -521,6 +522,7 @@ static void dbt_detach(struct engine *engine, struct vcpu *cpu)
     struct dbt_vcpu *d = dbt_vcpu(cpu);
     if (cpu->index < (int)ARRAY_LEN(dbt->vcpus))
         dbt->vcpus[cpu->index] = NULL;
+    dbt->processors--;
     signals_bind(NULL);
     lockstep_destroy(d);
     interp_engine.vcpu_detach(dbt->interp, cpu);
@@ -574,6 +576,7 @@ static int dbt_attach(struct engine *engine, struct vcpu *cpu, struct error *err
     cpu_request(cpu, VCPU_REQ_ENGINE);
     if (cpu->index < (int)ARRAY_LEN(dbt->vcpus))
         dbt->vcpus[cpu->index] = d;
+    dbt->processors++;
     return 0;
 }
 

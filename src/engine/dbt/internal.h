@@ -86,18 +86,19 @@ enum exit_kind {
     EXIT_INDIRECT, /* to the rip in FRAME_SCRATCH, by the branch at `insn` */
     EXIT_INTERPRET,
     EXIT_POLL,
-    EXIT_MISS,  /* no entry in the shadow map for the address in FRAME_SCRATCH; code goes on behind
-                   the info */
+    EXIT_MISS, /* no entry in the shadow map for the address in FRAME_SCRATCH; code goes on behind
+                  the info */
     EXIT_CROSSING, /* the instruction runs on to a page that may not be what it was */
-    EXIT_FAULT, /* a signal: FRAME_VALUE has the host's rip */
+    EXIT_FAULT,    /* a signal: FRAME_VALUE has the host's rip */
 };
 struct exit_info {
     uint8_t kind;
     uint8_t write; /* EXIT_MISS */
     uint16_t insn;
     int32_t extra; /* DIRECT: distance from here to the branch's distance field;
-                      INDIRECT: what to add to guest rsp to undo the branch.
-                      Only there for these two. */
+                      INDIRECT: what to add to guest rsp to undo the branch;
+                      INTERPRET: the instruction's ZydisMnemonic, 0 for none in particular.
+                      Only there for these three. */
 } __attribute__((packed));
 enum { INFO_SHORT = 4, INFO_LONG = 8 };
 
@@ -114,7 +115,6 @@ struct translation {
     uint32_t size;
     uint8_t *code;                  /* as it runs */
     uint16_t from_jump, poll, body; /* entries: distances from code */
-    uint16_t stop;   /* ZydisMnemonic of the instruction that is interpreted at its end; 0: none */
     uint16_t epoch;  /* distance from code of the number that FRAME_CROSS_EPOCH is compared with */
     uint16_t copied; /* instructions it runs: the rest of the block is interpreted */
     uint16_t site_count;
@@ -166,6 +166,7 @@ struct dbt_vcpu {
     uint8_t *leave;       /* CALLed by translated code */
     uint8_t *leave_fault; /* jumped to by the signal handler */
     uint8_t *leave_nowhere;
+    uint8_t *load_vectors; /* CALLed by code that is about to use them */
     const void *read_only; /* the host address of the last fault, if it was a write to a view that
                               is only for reading */
     unsigned vector_bytes; /* width of the registers that enter and leave move now */
@@ -180,6 +181,7 @@ struct dbt {
     struct engine *interp;
     struct mem *mem;
     struct windows windows;
+    unsigned processors;
     struct dbt_vcpu *vcpus[64];
 };
 

@@ -41,7 +41,7 @@ static enum control sti(struct tr *tr)
     emit_load_sized(e, DELTA, vcpu_mem(FROM_GPR(request)), 4);
     emit_pext(e, DELTA, DELTA, frame_mem(FRAME_REQUESTS));
     uint8_t *none = emit_jrcxz(e);
-    control_interpret(tr);
+    control_interpret(tr, ZYDIS_MNEMONIC_STI);
     emit_here8(e, none);
     emit_load(e, SCRATCH, vcpu_mem(FROM_GPR(rflags)));
     keep_bits(e, SCRATCH, FRAME_NOT_IF);
@@ -60,10 +60,9 @@ static enum control pushf(struct tr *tr, const struct decoded *d)
     access_stubs(tr, JUMP_ROOM);
     /* pushfq; pop [value]: FRAME_RETURN is on the way and holds nothing now. */
     emit_byte(e, 0x9c);
-    emit_insn(e, &(struct emit_insn){.opcode = 0x8f,
-                                     .has_modrm = true,
-                                     .memory = true,
-                                     .mem = frame_mem(FRAME_VALUE)});
+    emit_insn(
+        e, &(struct emit_insn){
+               .opcode = 0x8f, .has_modrm = true, .memory = true, .mem = frame_mem(FRAME_VALUE)});
     emit_load(e, SCRATCH, frame_mem(FRAME_VALUE));
     keep_bits(e, SCRATCH, FRAME_ARITH);
     emit_load(e, DELTA, vcpu_mem(FROM_GPR(rflags)));

@@ -81,14 +81,48 @@ static void bytes_of(struct emit *e, const uint8_t *bytes, size_t count)
         emit_byte(e, bytes[i]);
 }
 
+/* je to where FRAME_VECTORS is 0; changes flags */
+static uint8_t *unless_vectors(struct emit *e)
+{
+    emit_insn(e, &(struct emit_insn){.opcode = 0x83, /* CMP */
+                                     .has_modrm = true,
+                                     .memory = true,
+                                     .reg = 7,
+                                     .mem = frame_mem(FRAME_VECTORS),
+                                     .imm_length = 1});
+    return emit_jcc32(e, 4);
+}
+
+static void load_vectors(struct emit *e, unsigned vector_bytes)
+{
+    vectors(e, vector_bytes, true);
+    mxcsr(e, 2, emit_at(H_RSP, FROM_GPR(fpu.mxcsr)));
+}
+
+/* Called by translated code; touches no flag. */
+static void make_load_vectors(struct emit *e, unsigned vector_bytes)
+{
+    pop(e, DELTA);
+    load_vectors(e, vector_bytes);
+    emit_insn(e, &(struct emit_insn){.opcode = 0xc7, /* MOV */
+                                     .w = true,
+                                     .has_modrm = true,
+                                     .memory = true,
+                                     .mem = frame_mem(FRAME_VECTORS),
+                                     .imm_length = 4,
+                                     .imm = {1}});
+    emit_insn(e, &(struct emit_insn){.opcode = 0xff, .has_modrm = true, .reg = 4, .rm = DELTA});
+}
+
 static void make_enter(struct emit *e, unsigned vector_bytes)
 {
     for (unsigned i = 0; i < ARRAY_LEN(saved); i++)
         push(e, saved[i]);
     emit_store(e, emit_at(H_RDI, -8 * FRAME_HOST_RSP), H_RSP);
     emit_mov(e, H_RSP, H_RDI);
-    vectors(e, vector_bytes, true);
-    mxcsr(e, 2, emit_at(H_RSP, FROM_GPR(fpu.mxcsr)));
+    uint8_t *without = unless_vectors(e);
+    load_vectors(e, vector_bytes);
+    emit_here32(e, without);
     emit_load_sized(e, H_RAX, emit_at(H_RSP, FROM_GPR(cc)), 4);
     bytes_of(e, (const uint8_t[]){0x04, 0x7f, 0x9e}, 3); /* add al, 127 (OF); sahf */
     for (unsigned i = 0; i < ARRAY_LEN(kept); i++)
@@ -115,11 +149,13 @@ static uint8_t *make_leave(struct emit *e, unsigned vector_bytes)
     emit_store_sized(e, emit_at(H_RSP, FROM_GPR(cc)), H_RAX, 4);
     for (unsigned i = 0; i < ARRAY_LEN(kept); i++)
         emit_store(e, home_mem(kept[i].guest), kept[i].host);
+    uint8_t *without = unless_vectors(e);
     mxcsr(e, 3, emit_at(H_RSP, FROM_GPR(fpu.mxcsr)));
     vectors(e, vector_bytes, false);
     if (vector_bytes > 16)
         bytes_of(e, (const uint8_t[]){0xc5, 0xf8, 0x77}, 3); /* vzeroupper */
     mxcsr(e, 2, frame_mem(FRAME_HOST_MXCSR));
+    emit_here32(e, without);
     emit_load(e, H_RSP, frame_mem(FRAME_HOST_RSP));
     for (unsigned i = ARRAY_LEN(saved); i-- > 0;)
         pop(e, saved[i]);
@@ -151,6 +187,10 @@ void thunks_make(struct dbt_vcpu *d)
     emit_u16(&e, 0);
     emit_u32(&e, 0);
     align(&e);
+    uint8_t *load = e.at;
+    make_load_vectors(&e, d->vector_bytes);
+    align(&e);
+    d->load_vectors = code->run + (load - code->write);
     d->leave = code->run + (leave - code->write);
     d->leave_fault = code->run + (fault - code->write);
     d->leave_nowhere = code->run + (nowhere - code->write);

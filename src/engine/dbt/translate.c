@@ -61,10 +61,8 @@ static bool one(struct tr *tr, unsigned at, const uint8_t *bytes, unsigned avail
                         .code64 = tr->code64,
                         .code_size = code_sizes[mode],
                         .cpu = tr->d->cpu};
-    if (!decode_bytes(tr->d->in, mode, bytes, available, &insn, operands) ||
-        !decode_is_there(&d)) {
-        control_interpret(tr);
-        tr->stop = ZYDIS_MNEMONIC_UD2;
+    if (!decode_bytes(tr->d->in, mode, bytes, available, &insn, operands) || !decode_is_there(&d)) {
+        control_interpret(tr, ZYDIS_MNEMONIC_INVALID);
         return false;
     }
     tr->careful = tr->block->careful >> number & 1;
@@ -76,8 +74,7 @@ static bool one(struct tr *tr, unsigned at, const uint8_t *bytes, unsigned avail
         copied = control == CONTROL_NOT_MINE && copy_instruction(tr, &d);
     }
     if (control == CONTROL_NOT_MINE && !copied) {
-        control_interpret(tr);
-        tr->stop = insn.mnemonic;
+        control_interpret(tr, insn.mnemonic);
         return false;
     }
     tr->copied++;
@@ -142,6 +139,7 @@ struct translation *translate(struct dbt_vcpu *d, struct block *block, uint32_t 
                     .variant = variant,
                     .code64 = (variant & CODE_SIZE) == CODE_64,
                     .leave = code_writable(code, d->leave),
+                    .load_vectors = code_writable(code, d->load_vectors),
                     .insn = block->offset,
                     .next = block->offset,
                     .delta_base = GPR_ZERO};
@@ -167,7 +165,6 @@ struct translation *translate(struct dbt_vcpu *d, struct block *block, uint32_t 
     t->size = (uint32_t)(tr.e.at - tr.e.start);
     t->code = code->run + begin;
     t->copied = (uint16_t)tr.copied;
-    t->stop = (uint16_t)tr.stop;
     t->epoch = tr.epoch;
     if (crossing)
         dbt_note_crossing(d, d->cpu->rip + PAGE_SIZE);

@@ -23,6 +23,7 @@ struct stub {
     uint8_t *from; /* distance field of the JRCXZ; */
     uint8_t *back; /* where code goes on; NULL: it does not */
     enum exit_kind kind;
+    bool load_vectors; /* calls that and no exit */
     bool write;
     uint16_t insn;
     bool has_address; /* the guest address is not in SCRATCH yet: */
@@ -41,9 +42,9 @@ struct tr {
     struct emit e;
     uint32_t variant;
     bool code64;
-    const uint8_t *leave; /* in the writable mapping, as e is */
-    uint16_t insn;        /* page offset of the instruction at work */
-    uint16_t next;        /* of the one behind it; may be PAGE_SIZE */
+    const uint8_t *leave, *load_vectors; /* in the writable mapping, as e is */
+    uint16_t insn;                       /* page offset of the instruction at work */
+    uint16_t next;                       /* of the one behind it; may be PAGE_SIZE */
 
     /* What DELTA holds: the entry for the page of [delta_base + delta_disp]. */
     unsigned delta_base; /* guest register, or GPR_ZERO: nothing */
@@ -55,7 +56,6 @@ struct tr {
     unsigned exit_count;
     struct site sites[BLOCK_OPS + 2];
     unsigned site_count, copied;
-    unsigned stop;
     uint16_t epoch;
     bool vectors; /* FRAME_VECTORS is known to be 1 */
     bool careful; /* the instruction at work has faulted often: no reuse, compare offsets */
@@ -104,7 +104,7 @@ enum control control_instruction(struct tr *tr, const struct decoded *d);
 /* On to page offset `target`, which may lie off the page. */
 void control_go(struct tr *tr, int32_t target);
 /* Leaves to have the instruction at work interpreted. */
-void control_interpret(struct tr *tr);
+void control_interpret(struct tr *tr, ZydisMnemonic what);
 void control_finish(struct tr *tr);
 /* Pushes what is in FRAME_VALUE. */
 void control_push_value(struct tr *tr);

@@ -15,7 +15,7 @@ enum {
     BLOCK_OPS = 64,         /* at most, in a block */
     CODE_BUCKETS = 1 << 12, /* code pages are hashed into these */
     PAGE_BUCKETS = 64,      /* blocks of a page, by offset */
-    JUMP_BITS = 12,
+    JUMP_BITS = 14,
     JUMP_SLOTS = 1 << JUMP_BITS,
     PENDING_MAX = 64,
 };
