@@ -348,9 +348,12 @@ void cpu_far_return(struct vcpu *cpu, unsigned opsize, uint16_t pop_bytes)
     struct descriptor code, ss;
     return_check_code(cpu, selector, &code);
     if ((selector & 3u) == cpu->cpl) {
+        /* How far is as wide as the stack was, the sum as wide as the stack will be. */
+        uint64_t distance = (2 * opsize + pop_bytes) & stack.mask;
         if (cpu_long_mode(cpu) && code.access & SEG_L)
             stack.mask = UINT64_MAX; /* as stack_towards */
-        stack.sp = (stack.sp & ~stack.mask) | ((stack.sp + pop_bytes) & stack.mask);
+        uint64_t sp = cpu->gpr[RSP];
+        stack.sp = (sp & ~stack.mask) | ((sp + distance) & stack.mask);
         rip = descriptor_check_rip(cpu, &code, rip);
         descriptor_set_type(cpu, &code, TYPE_ACCESSED);
         stack_commit(&stack);

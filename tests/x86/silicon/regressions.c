@@ -82,6 +82,8 @@ const char *const regressions[] = {
     /* Far branches between modes: whose stack, how wide an offset. */
     "32 f29a801304103300 rsp=ff6 rip=100407cc es=1f ss=37",
     "16 ca01cc rsp=30009c80 rip=100406e2 es=47 ss=3f fs=2f gs=2f 10101c80=4b0b3300",
+    "16 cafeff rsp=300098c0 rip=100415b5 ss=2f 101018c0=26033300",
+    "16 66caf8ff rsp=300098c0 rip=100415b5 ss=2f 101018c0=2603000033000000",
     "64 f3ff5853 rax=10100f9a rsp=1000000000f3730f rip=100415dc 10100fed=b21100001700",
     "64 676666664fff1e r14=10101cc0 rip=10041b81 10101cc0=50ae00000000001023",
     /* Alignment: before the page; far pointers, 80 bits, x87 environments; not VMASKMOV. */
