@@ -36,7 +36,7 @@ static unsigned operand_register(struct tr *tr, const struct plan *plan,
         scratch = lent->count ? (unsigned)DELTA : (unsigned)SCRATCH;
     bool taken = (scratch == DELTA && (plan->has_mem || plan->needs_rcx)) ||
                  (scratch == SCRATCH && plan->has_mem && plan->needs_rcx) ||
-                 (plan->any_high && lent->count);
+                 (plan->any_high && lent->count) || lent->count == ARRAY_LEN(lent->guest);
     if (taken) {
         *ok = false;
         return 0;

@@ -344,6 +344,8 @@ static void run_translated(struct dbt_vcpu *d, uint32_t variant)
         case EXIT_DIRECT:
             cpu->rip = here;
             check(d, t, -1);
+            if (!*frame(cpu, FRAME_POLL)) /* with nothing tied, nothing else polls */
+                return;
             tie_from = info;
             continue;
         case EXIT_INDIRECT:

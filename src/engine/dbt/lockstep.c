@@ -89,18 +89,33 @@ static void print_state(const char *name, const struct machine_state *s)
                 i % 4 == 3 ? "\n" : " ");
 }
 
-static void print_code(const struct dbt_vcpu *d, const struct translation *t)
+/* The guest instruction at a page offset of t. One that runs over the page's end is a block of its
+ * own, whose first op keeps the bytes of the second page. */
+static bool guest_insn(const struct dbt_vcpu *d, const struct translation *t, unsigned at,
+                       ZydisDecodedInstruction *insn, ZydisDecodedOperand *operands)
 {
     const struct mem_range *range = mem_find(d->cpu->view, t->block->page->gpa);
     const uint8_t *page = mem_host(range, t->block->page->gpa);
+    const struct op *first = &t->block->ops[0];
+    uint8_t bytes[32];
+    unsigned length = (unsigned)min_u64(PAGE_SIZE - at, 15);
+    memcpy(bytes, page + at, length);
+    if (t->block->op_count > 1 && first->length == 0 && first->extra8 <= 8) {
+        memcpy(bytes + length, first->data, first->extra8);
+        length += first->extra8;
+    }
+    return decode_bytes(d->in, t->variant & CODE_SIZE, bytes, length, insn, operands);
+}
+
+static void print_code(const struct dbt_vcpu *d, const struct translation *t)
+{
     ZydisFormatter formatter;
     ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
     ZydisDecodedInstruction insn;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
     char text[128];
     for (unsigned at = t->block->offset; at < t->block->offset + t->block->bytes;) {
-        if (!decode_bytes(d->in, t->variant & CODE_SIZE, page + at, PAGE_SIZE - at, &insn,
-                          operands))
+        if (!guest_insn(d, t, at, &insn, operands))
             break;
         ZydisFormatterFormatInstruction(&formatter, &insn, operands, insn.operand_count_visible,
                                         text, sizeof(text), at, NULL);
@@ -140,16 +155,12 @@ static bool rotates(const ZydisDecodedInstruction *insn)
 static uint64_t undefined_flags(const struct dbt_vcpu *d, const struct translation *t,
                                 unsigned executed)
 {
-    const struct mem_range *range = mem_find(d->cpu->view, t->block->page->gpa);
-    const uint8_t *page = mem_host(range, t->block->page->gpa);
     ZydisDecodedInstruction insn;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
     uint64_t undefined = 0;
     for (unsigned i = 0; i < executed && i < t->site_count; i++) {
         unsigned at = t->sites[i].guest;
-        if (!decode_bytes(d->in, t->variant & CODE_SIZE, page + at, PAGE_SIZE - at, &insn,
-                          operands) ||
-            !insn.cpu_flags)
+        if (!guest_insn(d, t, at, &insn, operands) || !insn.cpu_flags)
             continue;
         const ZydisAccessedFlags *flags = insn.cpu_flags;
         if (rotates(&insn)) {

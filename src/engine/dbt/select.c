@@ -202,6 +202,7 @@ static bool add_register(struct plan *plan, const ZydisDecodedOperand *operand)
     case ZYDIS_OPERAND_ENCODING_MASK:
         return !is_gpr(reg);
     case ZYDIS_OPERAND_ENCODING_IS4:
+        plan->out.imm[0] = (uint8_t)((plan->out.imm[0] & 15) | (ZydisRegisterGetId(reg) & 15) << 4);
         return !is_gpr(reg);
     default:
         return false;
@@ -465,13 +466,43 @@ static bool bit_string(const struct decoded *d)
     }
 }
 
+/* Outside of 64-bit mode W does not make general operands 64 bits wide: VEX and EVEX instructions
+ * ignore it (SDM volume 2, 2.3.5.5). In vector instructions it may mean something else. */
+static void ignore_w(const struct decoded *d, struct plan *plan)
+{
+    if (d->code64 || plan->out.encoding == EMIT_LEGACY || !plan->out.w)
+        return;
+    bool general = plan->count != 0;
+    switch (d->insn->mnemonic) {
+    case ZYDIS_MNEMONIC_VCVTSI2SD:
+    case ZYDIS_MNEMONIC_VCVTSI2SS:
+    case ZYDIS_MNEMONIC_VCVTUSI2SD:
+    case ZYDIS_MNEMONIC_VCVTUSI2SS:
+    case ZYDIS_MNEMONIC_VMOVD:
+    case ZYDIS_MNEMONIC_VPEXTRD:
+    case ZYDIS_MNEMONIC_VPINSRD:
+        general = true; /* with a memory operand too */
+        break;
+    default:
+        break;
+    }
+    if (general)
+        plan->out.w = false;
+}
+
+/* All the vector registers that the mode has. */
+static bool clears_all(ZydisMnemonic mnemonic)
+{
+    return mnemonic == ZYDIS_MNEMONIC_VZEROUPPER || mnemonic == ZYDIS_MNEMONIC_VZEROALL;
+}
+
 bool select_copy(const struct decoded *d, struct plan *plan)
 {
     memset(plan, 0, sizeof(*plan));
     bool vector = decode_is_vector(d);
     if (vector ? vector_excluded(d->insn->mnemonic) : !listed(d->insn->mnemonic))
         return false;
-    if (bit_string(d))
+    if (bit_string(d) || (!d->code64 && clears_all(d->insn->mnemonic)))
         return false;
     if (offset_move(d, plan))
         return true;
@@ -479,5 +510,6 @@ bool select_copy(const struct decoded *d, struct plan *plan)
         return false;
     if (plan->out.opcode_register)
         plan->out.opcode &= 0xf8;
+    ignore_w(d, plan);
     return modernise(d, plan);
 }
