@@ -32,10 +32,12 @@ chaos: # a billion random instructions under sanitizers, minutes; INSTRUCTIONS=n
 	@ninja -C $(BUILD)-asan tests/x86/x86-chaos
 	@UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 $(BUILD)-asan/tests/x86/x86-chaos $(or $(INSTRUCTIONS),1000000000) $(SEED)
 
-fuzz-cpu: # the interpreter against this processor; CASES=20000000, SEED= (default: the time)
+fuzz-cpu: # interpreter against processor, translator against interpreter; CASES=20000000, BLOCKS=5000000, SEED= (default: the time)
 	@tools/setup build test
 	@$(MAKE) --no-print-directory all
 	@$(BUILD)/tests/x86/silicon/cpu-fuzz $(or $(SEED),$(shell date +%s)) $(or $(CASES),20000000) $$(nproc)
+	@$(BUILD)/tests/x86/blocks/x86-blocks $(or $(SEED),$(shell date +%s)) $(or $(BLOCKS),5000000) interp dbt
+	@$(BUILD)/tests/x86/blocks/x86-blocks $(or $(SEED),$(shell date +%s)) $$(($(or $(BLOCKS),5000000) / 10)) interp lockstep
 
 lint: # cppcheck and clang-tidy over src/
 	@tools/setup build lint

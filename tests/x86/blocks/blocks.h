@@ -26,6 +26,8 @@
 
 enum {
     RAM_SIZE = 0x40000,
+    PAGE_TABLES = 0x1000, /* physical; */
+    PAGE_TABLES_END = 0x7000,
     CODE = 0x10000,
     CODE_PAGES = 3,
     DATA = 0x20000,
@@ -37,6 +39,8 @@ enum {
     KERNEL_STACK = 0xc000,
     HANDLERS = 0xa000, /* a HLT for each vector */
     INSTRUCTIONS = 30,
+    INSTRUCTION_BYTES = 20,
+    PROGRAM_INDEX_LIMIT = 0x100, /* registers that begin below it serve as indices */
 };
 
 enum block_mode { LONG64, COMPAT32, COMPAT16, LEGACY32, LEGACY16, BLOCK_MODES };
@@ -74,9 +78,9 @@ enum fix {
 };
 
 struct instruction {
-    uint8_t bytes[16];
-    uint8_t length; /* 0: removed */
-    uint8_t fix;    /* enum fix */
+    uint8_t bytes[INSTRUCTION_BYTES]; /* and perhaps one more behind it */
+    uint8_t length;                   /* 0: removed */
+    uint8_t fix;                      /* enum fix */
     uint8_t fix_at, fix_size;
     uint8_t within; /* FIX_CODE: bytes into the target */
     bool by_alias;
@@ -87,7 +91,7 @@ struct program {
     enum block_mode mode;
     bool user;
     uint32_t entry; /* linear */
-    uint64_t gpr[16], flags, cr0;
+    uint64_t gpr[16], flags, cr0, cr4;
     uint64_t seed; /* of the data pages and the vector registers */
     unsigned count;
     struct instruction insn[INSTRUCTIONS];
@@ -98,6 +102,25 @@ void program_generate(struct program *p, uint64_t seed, uint64_t number);
 unsigned program_layout(const struct program *p, uint8_t *bytes, unsigned size);
 void program_print(const struct program *p, FILE *out);
 ZydisMachineMode program_machine_mode(const struct program *p);
+bool program_decode(const struct program *p, const uint8_t *bytes, unsigned length,
+                    ZydisDecodedInstruction *insn, ZydisDecodedOperand *operands);
+uint32_t program_data_address(struct rng *rng); /* linear */
+/* The flags that the instruction may leave undefined. */
+uint64_t program_undefined_flags(const ZydisDecodedInstruction *insn);
+
+static inline bool program_narrow(const struct program *p)
+{
+    return p->mode == COMPAT16 || p->mode == LEGACY16;
+}
+
+static inline void instruction_add(struct instruction *i, unsigned byte)
+{
+    i->bytes[i->length++] = (uint8_t)byte;
+}
+
+/* operands.c. operands_instruction: false: it did not become an instruction, try again. */
+bool operands_instruction(struct rng *rng, const struct program *p, struct instruction *i);
+void operands_control(struct rng *rng, const struct program *p, struct instruction *i, unsigned at);
 
 /* machine.c */
 struct machine;
@@ -110,5 +133,15 @@ const struct vcpu *machine_cpu(const struct machine *m);
 const uint8_t *machine_ram(const struct machine *m); /* RAM_SIZE bytes */
 /* Engines with a fault built in, for the self-test. */
 extern const struct engine_type stale_engine, wrong_engine;
+/* The translator with every block of it compared as it runs. Switches that on for good: machines
+ * of the translator that are made later compare as well. */
+extern const struct engine_type lockstep_engine;
+
+/* Memory and registers as the program finds them, by steps of machine_run. */
+struct vcpu *machine_prepare(struct machine *m, const struct program *p);
+bool machine_byte(const struct machine *m, uint64_t linear, uint8_t *byte); /* false: no page */
+
+/* trace.c, on a machine of the interpreter: does the program depend on undefined flags? */
+bool trace_undecided(struct machine *m, const struct program *p);
 
 #endif

@@ -13,18 +13,20 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "cpu/model.h"
 #include "cpu/tlb.h"
+#include "engine/dbt/dbt.h"
 #include "engine/interp/interp.h"
 
 /* Physical addresses, mapped one to one for the supervisor. */
 enum {
-    PML4 = 0x1000,
-    PDPT = 0x2000,
-    PD = 0x3000,
-    PT = 0x4000,
-    PD32 = 0x5000,
-    PT32 = 0x6000,
+    PML4 = PAGE_TABLES,
+    PDPT = PAGE_TABLES + 0x1000,
+    PD = PAGE_TABLES + 0x2000,
+    PT = PAGE_TABLES + 0x3000,
+    PD32 = PAGE_TABLES + 0x4000,
+    PT32 = PAGE_TABLES + 0x5000,
     GDT = 0x7000,
     IDT = 0x8000,
     TSS = 0x9000,
@@ -275,7 +277,7 @@ static void put_descriptors(uint8_t *image, bool wide)
 
 static void put_code(const struct program *p, uint8_t *image)
 {
-    uint8_t bytes[INSTRUCTIONS * 16];
+    uint8_t bytes[INSTRUCTIONS * INSTRUCTION_BYTES];
     unsigned length = program_layout(p, bytes, sizeof(bytes));
     for (unsigned page = 0; page < CODE_PAGES; page++)
         memset(image + code_frame(page), 0xcc, PAGE_SIZE);
@@ -299,6 +301,15 @@ static void put_memory(struct machine *m, const struct program *p)
     for (uint32_t page = 0; page < RAM_SIZE; page += PAGE_SIZE)
         if (memcmp(m->host + page, m->image + page, PAGE_SIZE) != 0)
             mem_write(m->mem, page, m->image + page, PAGE_SIZE);
+}
+
+bool machine_byte(const struct machine *m, uint64_t linear, uint8_t *byte)
+{
+    if (linear >= RAM_SIZE)
+        return false;
+    uint32_t entry = page_entry((uint32_t)linear & ~(uint32_t)(PAGE_SIZE - 1));
+    *byte = m->host[(entry & ~(uint32_t)(PAGE_SIZE - 1)) + linear % PAGE_SIZE];
+    return entry & P;
 }
 
 /* Registers */
@@ -337,16 +348,26 @@ static void put_segments(struct machine *m, const struct program *p)
     cpu->cpl = p->user ? 3 : 0;
 }
 
-static void put_unit(struct fpu_state *fpu, uint64_t seed)
+static void put_unit(struct vcpu *cpu, uint64_t seed)
 {
+    struct fpu_state *fpu = &cpu->fpu;
     struct rng rng = {.state = ~seed};
-    fpu->xcr0 = XSTATE_X87 | XSTATE_SSE | XSTATE_AVX;
+    fpu->xcr0 = XSTATE_X87 | XSTATE_SSE;
+    if (!one_in(&rng, 8))
+        fpu->xcr0 |= XSTATE_AVX;
+    if (fpu->xcr0 & XSTATE_AVX && one_in(&rng, 2) && cpu_model_has(cpu->model, CPU_AVX512F))
+        fpu->xcr0 |= XSTATE_AVX512;
     if (one_in(&rng, 4))
         fpu->mxcsr = MXCSR_RESET & ~(uint32_t)(rng_next(&rng) & 0x1f80);
     if (one_in(&rng, 4))
         fpu->fcw = (uint16_t)(0x37f & ~(rng_next(&rng) & 0x33f));
-    for (unsigned i = 0; i < 16; i++)
-        for (unsigned at = 0; at < 32; at += 8) {
+    /* What XCR0 does not have is never seen, and engines keep it or not. */
+    bool all = fpu->xcr0 & XSTATE_AVX512;
+    unsigned width = all ? 64 : fpu->xcr0 & XSTATE_AVX ? 32 : 16;
+    for (unsigned i = 0; all && i < 8; i++)
+        fpu->opmask[i] = rng_next(&rng);
+    for (unsigned i = 0; i < (all ? 32 : 16); i++)
+        for (unsigned at = 0; at < width; at += 8) {
             double number = (double)(int32_t)rng_next(&rng) / 256;
             uint64_t bits = rng_next(&rng);
             memcpy(fpu->zmm[i] + at, one_in(&rng, 2) ? (void *)&number : (void *)&bits, 8);
@@ -367,21 +388,28 @@ static void put_state(struct machine *m, const struct program *p)
     memcpy(cpu->gpr, p->gpr, sizeof(p->gpr));
     cpu->cr0 = CR0_PE | CR0_PG | CR0_ET | CR0_NE | CR0_MP | p->cr0;
     cpu->cr3 = wide ? PML4 : PD32;
-    cpu->cr4 = (wide ? CR4_PAE : 0) | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_FSGSBASE;
+    cpu->cr4 =
+        (wide ? CR4_PAE : 0) | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_FSGSBASE | p->cr4;
     cpu->efer = wide ? EFER_LMA | EFER_LME | EFER_NXE | EFER_SCE : 0;
     put_segments(m, p);
-    put_unit(&cpu->fpu, p->seed);
+    put_unit(cpu, p->seed);
     cpu_set_rflags(cpu, p->flags);
     cpu->rip = p->entry - (uint32_t)cpu->seg[SEG_CS].base;
     cpu_unrequest(cpu, VCPU_REQ_KICK);
     m->type->sync_in(m->engine, cpu);
 }
 
+struct vcpu *machine_prepare(struct machine *m, const struct program *p)
+{
+    put_memory(m, p);
+    put_state(m, p);
+    return m->cpu;
+}
+
 enum outcome machine_run(struct machine *m, const struct program *p, bool patient)
 {
     atomic_store(&m->patient, patient);
-    put_memory(m, p);
-    put_state(m, p);
+    machine_prepare(m, p);
     atomic_fetch_add(&m->started, 1);
     enum vcpu_exit why = m->type->vcpu_run(m->engine, m->cpu);
     atomic_fetch_add(&m->started, 1);
@@ -450,6 +478,53 @@ static void interp_sync_in(struct engine *engine, struct vcpu *cpu)
 {
     interp_engine.sync_in(engine, cpu);
 }
+
+static int lockstep_attach(struct engine *engine, struct vcpu *cpu, struct error *err)
+{
+    int rc = log_enable("lockstep", err);
+    return rc ? rc : dbt_engine.vcpu_attach(engine, cpu, err);
+}
+
+static void dbt_detach(struct engine *engine, struct vcpu *cpu)
+{
+    dbt_engine.vcpu_detach(engine, cpu);
+}
+static int dbt_create(struct engine **engine, struct mem *mem, struct error *err)
+{
+    return dbt_engine.create(engine, mem, err);
+}
+static void dbt_destroy(struct engine *engine)
+{
+    dbt_engine.destroy(engine);
+}
+static enum vcpu_exit dbt_run(struct engine *engine, struct vcpu *cpu)
+{
+    return dbt_engine.vcpu_run(engine, cpu);
+}
+static void dbt_kick(struct engine *engine, struct vcpu *cpu)
+{
+    dbt_engine.kick(engine, cpu);
+}
+static void dbt_sync_out(struct engine *engine, struct vcpu *cpu)
+{
+    dbt_engine.sync_out(engine, cpu);
+}
+static void dbt_sync_in(struct engine *engine, struct vcpu *cpu)
+{
+    dbt_engine.sync_in(engine, cpu);
+}
+
+const struct engine_type lockstep_engine = {
+    .name = "lockstep",
+    .create = dbt_create,
+    .destroy = dbt_destroy,
+    .vcpu_attach = lockstep_attach,
+    .vcpu_detach = dbt_detach,
+    .vcpu_run = dbt_run,
+    .kick = dbt_kick,
+    .sync_out = dbt_sync_out,
+    .sync_in = dbt_sync_in,
+};
 
 const struct engine_type stale_engine = {
     .name = "stale",

@@ -2,7 +2,7 @@
  *
  * x86-blocks: random blocks of instructions by two engines.
  *
- *   x86-blocks                                 the test: both self-tests and a fixed seed
+ *   x86-blocks                                 the test: both self-tests, a fixed seed, each engine
  *   x86-blocks SEED COUNT [A B]                compares COUNT blocks
  *   x86-blocks case SEED NUMBER [A B]          one block, as a mismatch prints it
  *
@@ -12,18 +12,22 @@
 #include "blocks.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/error.h"
+#include "engine/dbt/dbt.h"
 #include "engine/interp/interp.h"
 
-static const struct engine_type *const engines[] = {&interp_engine, &stale_engine, &wrong_engine};
+static const struct engine_type *const engines[] = {&interp_engine, &dbt_engine, &lockstep_engine,
+                                                    &stale_engine, &wrong_engine};
 
 struct pair {
     struct machine *a, *b;
     const char *name_a, *name_b;
-    uint64_t halted, shut_down, endless;
+    uint64_t halted, shut_down, endless, undecided;
 };
 
 static const struct engine_type *engine_named(const char *name)
@@ -91,12 +95,16 @@ static void compare_unit(struct judge *j, const struct fpu_state *a, const struc
     compare_number(j, "fop", a->fop, b->fop);
     compare_number(j, "fip", a->fip, b->fip);
     compare_number(j, "fdp", a->fdp, b->fdp);
-    compare_number(j, "mxcsr", a->mxcsr, b->mxcsr);
+    /* Whether PE comes with an unmasked overflow or underflow is the processor's choice. */
+    uint32_t pe = a->mxcsr & ~(a->mxcsr >> 7) & (FPU_OE | FPU_UE) ? FPU_PE : 0;
+    compare_number(j, "mxcsr", a->mxcsr | pe, b->mxcsr | pe);
     compare_number(j, "xcr0", a->xcr0, b->xcr0);
     for (unsigned i = 0; i < 8; i++)
         compare(j, "physical st", i, a->st[i], b->st[i], 10);
     for (unsigned i = 0; i < 32; i++)
         compare(j, "zmm", i, a->zmm[i], b->zmm[i], 64);
+    for (unsigned i = 0; i < 8; i++)
+        compare(j, "k", i, &a->opmask[i], &b->opmask[i], 8);
 }
 
 static void compare_system(struct judge *j, const struct vcpu *a, const struct vcpu *b)
@@ -135,7 +143,13 @@ static void compare_memory(struct judge *j, const uint8_t *a, const uint8_t *b)
         return;
     for (unsigned at = 0; at < RAM_SIZE && shown < 16; at += 8)
         if (memcmp(a + at, b + at, 8) != 0) {
-            compare_number(j, "memory", load_le64(a + at), load_le64(b + at));
+            /* Either may have looked up a branch's target, or an operand that then turned out not
+             * to be aligned: A and D bits too many, which an operating system takes for spurious.
+             */
+            uint64_t x = load_le64(a + at), y = load_le64(b + at), spurious = 0;
+            if (at >= PAGE_TABLES && at < PAGE_TABLES_END)
+                spurious = (x ^ y) & (UINT64_C(0x2000000020) | (y & UINT64_C(0x4000000040)));
+            compare_number(j, "memory", x | spurious, y | spurious);
             if (j->report)
                 fprintf(j->report, "    at physical %x\n", at);
             shown++;
@@ -189,6 +203,17 @@ static bool agrees(struct pair *pair, const struct program *p, FILE *report)
     return j.same;
 }
 
+/* Agrees, or need not. */
+static bool fine(struct pair *pair, const struct program *p)
+{
+    if (agrees(pair, p, NULL))
+        return true;
+    if (!trace_undecided(pair->a, p))
+        return false;
+    pair->undecided++;
+    return true;
+}
+
 /* Makes a disagreeing block small: without the instructions, and with the registers 0, that the
  * difference does not need. */
 static void shrink(struct pair *pair, struct program *p)
@@ -201,7 +226,7 @@ static void shrink(struct pair *pair, struct program *p)
             if (!length)
                 continue;
             p->insn[i].length = 0;
-            if (agrees(pair, p, NULL))
+            if (fine(pair, p))
                 p->insn[i].length = length;
             else
                 smaller = true;
@@ -210,12 +235,12 @@ static void shrink(struct pair *pair, struct program *p)
     for (unsigned r = 0; r < 16; r++) {
         uint64_t value = p->gpr[r];
         p->gpr[r] = 0;
-        if (agrees(pair, p, NULL))
+        if (fine(pair, p))
             p->gpr[r] = value;
     }
     uint64_t flags = p->flags;
     p->flags = 2;
-    if (agrees(pair, p, NULL))
+    if (fine(pair, p))
         p->flags = flags;
 }
 
@@ -239,18 +264,33 @@ static void report(struct pair *pair, struct program *p, uint64_t seed, uint64_t
 
 enum { SHOWN = 20 };
 
+/* The block at work: for who looks after a crash, or an abort of lockstep. */
+static volatile uint64_t running;
+
+static void on_abort(int number)
+{
+    (void)number;
+    char text[64];
+    int length = snprintf(text, sizeof(text), "x86-blocks: it was block %llu\n",
+                          (unsigned long long)running);
+    if (write(2, text, (size_t)length) < 0)
+        _exit(3);
+}
+
 static uint64_t compare_many(struct pair *pair, uint64_t seed, uint64_t count)
 {
     uint64_t wrong = 0;
     struct program p;
     for (uint64_t number = 0; number < count; number++) {
         program_generate(&p, seed, number);
-        if (!agrees(pair, &p, NULL) && wrong++ < SHOWN)
+        running = number;
+        if (!fine(pair, &p) && wrong++ < SHOWN)
             report(pair, &p, seed, number);
     }
     printf("# seed %" PRIu64 ", %s and %s: %" PRIu64 " blocks, %" PRIu64 " shut down, %" PRIu64
-           " without end; %" PRIu64 " differ\n",
-           seed, pair->name_a, pair->name_b, count, pair->shut_down, pair->endless, wrong);
+           " without end, %" PRIu64 " by undefined flags; %" PRIu64 " differ\n",
+           seed, pair->name_a, pair->name_b, count, pair->shut_down, pair->endless, pair->undecided,
+           wrong);
     return wrong;
 }
 
@@ -283,22 +323,41 @@ static void ok(bool good, unsigned number, const char *what, bool *all)
     *all &= good;
 }
 
-static int run_test(uint64_t seed, uint64_t count, const char *a, const char *b)
+/* One pair of engines in `make test`. */
+static bool agree_on(uint64_t seed, uint64_t count, const char *b)
 {
+    struct pair pair = pair_new("interp", b);
+    bool good = compare_many(&pair, seed, count) == 0 && pair.endless < count / 20 &&
+                pair.halted > count / 2 && pair.undecided < count / 200;
+    pair_free(&pair);
+    return good;
+}
+
+static int run_test(uint64_t seed, uint64_t count)
+{
+    /* lockstep last: it stays on */
+    static const char *const others[] = {"interp", "dbt", "lockstep"};
     bool good = true;
-    puts("1..3");
+    struct error err;
+    bool usable = !dbt_engine.usable(&err);
+    printf("1..%zu\n", 2 + ARRAY_LEN(others));
     ok(finds("stale", 4), 1, "an engine that misses stores into code is found", &good);
     ok(finds("wrong", 1), 2, "an engine that loses a flag is found", &good);
-    struct pair pair = pair_new(a, b);
-    ok(compare_many(&pair, seed, count) == 0 && pair.endless < count / 20 &&
-           pair.halted > count / 2,
-       3, "random blocks", &good);
-    pair_free(&pair);
+    for (unsigned i = 0; i < ARRAY_LEN(others); i++)
+        if (i && !usable)
+            printf("ok %u - random blocks by %s # SKIP %s\n", 3 + i, others[i], err.text);
+        else
+            ok(agree_on(seed + i, count, others[i]), 3 + i,
+               (const char *[]){"random blocks", "random blocks by dbt",
+                                "random blocks by dbt in lockstep"}[i],
+               &good);
     return good ? 0 : 1;
 }
 
 int main(int argc, char **argv)
 {
+    dbt_hot = 1;
+    signal(SIGABRT, on_abort);
     bool one = argc > 1 && strcmp(argv[1], "case") == 0;
     char **args = argv + one + 1;
     int left = argc - one - 1;
@@ -307,10 +366,10 @@ int main(int argc, char **argv)
         return 2;
     }
     uint64_t seed = left ? strtoull(args[0], NULL, 0) : 20261125;
-    uint64_t number = left ? strtoull(args[1], NULL, 0) : 10000;
+    uint64_t number = left ? strtoull(args[1], NULL, 0) : 5000;
     const char *a = left == 4 ? args[2] : "interp", *b = left == 4 ? args[3] : "interp";
     if (!left)
-        return run_test(seed, number, a, b);
+        return run_test(seed, number);
     struct pair pair = pair_new(a, b);
     bool good;
     if (one) {

@@ -22,11 +22,11 @@ ZydisMachineMode program_machine_mode(const struct program *p)
 
 static bool narrow(const struct program *p)
 {
-    return p->mode == COMPAT16 || p->mode == LEGACY16;
+    return program_narrow(p);
 }
 
-static bool decode(const struct program *p, const uint8_t *bytes, unsigned length,
-                   ZydisDecodedInstruction *insn, ZydisDecodedOperand *operands)
+bool program_decode(const struct program *p, const uint8_t *bytes, unsigned length,
+                    ZydisDecodedInstruction *insn, ZydisDecodedOperand *operands)
 {
     ZydisDecoder decoder;
     ZydisDecoderInit(&decoder, program_machine_mode(p),
@@ -38,7 +38,7 @@ static bool decode(const struct program *p, const uint8_t *bytes, unsigned lengt
 
 static void add(struct instruction *i, unsigned byte)
 {
-    i->bytes[i->length++] = (uint8_t)byte;
+    instruction_add(i, byte);
 }
 
 static void add_bytes(struct instruction *i, uint64_t value, unsigned size)
@@ -68,17 +68,28 @@ static bool unwanted(const ZydisDecodedInstruction *insn)
     }
 }
 
-static bool is_pointer(ZydisRegister reg)
+static uint64_t at_first(const struct program *p, ZydisRegister reg)
 {
-    static const uint8_t pointers[] = {RBX, RSP, RBP, RSI, RDI};
     ZydisRegisterClass class = ZydisRegisterGetClass(reg);
-    for (unsigned i = 0; i < ARRAY_LEN(pointers); i++)
-        if (ZydisRegisterGetId(reg) == pointers[i])
-            return class == ZYDIS_REGCLASS_GPR64 || class == ZYDIS_REGCLASS_GPR32;
-    return class == ZYDIS_REGCLASS_GPR16;
+    if (class != ZYDIS_REGCLASS_GPR64 && class != ZYDIS_REGCLASS_GPR32)
+        return UINT64_MAX;
+    return p->gpr[ZydisRegisterGetId(reg)];
 }
 
-static uint32_t data_address(struct rng *rng)
+/* Does it lead into the data pages, as long as nothing changes it? */
+static bool is_pointer(const struct program *p, ZydisRegister reg)
+{
+    uint64_t value = at_first(p, reg);
+    return (value >= DATA && value < DATA + 0x10000) ||
+           ZydisRegisterGetClass(reg) == ZYDIS_REGCLASS_GPR16;
+}
+
+static bool is_index(const struct program *p, ZydisRegister reg)
+{
+    return reg == ZYDIS_REGISTER_NONE || at_first(p, reg) < PROGRAM_INDEX_LIMIT;
+}
+
+uint32_t program_data_address(struct rng *rng)
 {
     uint64_t r = rng_next(rng);
     switch (r % 8) {
@@ -92,8 +103,8 @@ static uint32_t data_address(struct rng *rng)
 }
 
 /* Its memory operand, if it has one, shall mostly be in reach. */
-static bool aim(struct rng *rng, struct instruction *i, const ZydisDecodedInstruction *insn,
-                const ZydisDecodedOperand *operands)
+static bool aim(struct rng *rng, const struct program *p, struct instruction *i,
+                const ZydisDecodedInstruction *insn, const ZydisDecodedOperand *operands)
 {
     for (unsigned k = 0; k < insn->operand_count_visible; k++) {
         const ZydisDecodedOperand *o = &operands[k];
@@ -103,21 +114,21 @@ static bool aim(struct rng *rng, struct instruction *i, const ZydisDecodedInstru
             i->fix = FIX_RELATIVE;
             i->fix_at = insn->raw.disp.offset;
             i->fix_size = 4;
-            i->target = data_address(rng);
+            i->target = program_data_address(rng);
             return true;
         }
         unsigned size = insn->raw.disp.size / 8;
         if (size > 1) {
             uint32_t value = o->mem.base == ZYDIS_REGISTER_NONE
-                                 ? data_address(rng)
+                                 ? program_data_address(rng)
                                  : (uint32_t)rng_below(rng, 0x400) - 0x200;
             store_le(i->bytes + insn->raw.disp.offset, value, size > 4 ? 4 : size);
             if (size > 4)
                 store_le32(i->bytes + insn->raw.disp.offset + 4, 0);
         }
-        if (o->mem.base != ZYDIS_REGISTER_NONE && !is_pointer(o->mem.base))
+        if (o->mem.base != ZYDIS_REGISTER_NONE && !is_pointer(p, o->mem.base))
             return one_in(rng, 32);
-        return o->mem.index == ZYDIS_REGISTER_NONE || one_in(rng, 8);
+        return is_index(p, o->mem.index) || one_in(rng, 32);
     }
     return true;
 }
@@ -155,9 +166,9 @@ static bool any_instruction(struct rng *rng, const struct program *p, struct ins
     }
     while (i->length < 15)
         add(i, (unsigned)rng_next(rng) & 0xff);
-    if (!decode(p, i->bytes, i->length, &insn, operands) || unwanted(&insn))
+    if (!program_decode(p, i->bytes, i->length, &insn, operands) || unwanted(&insn))
         return false;
-    bool reachable = aim(rng, i, &insn, operands);
+    bool reachable = aim(rng, p, i, &insn, operands);
     memset(i->bytes + insn.length, 0, sizeof(i->bytes) - insn.length);
     i->length = insn.length;
     return reachable;
@@ -217,7 +228,7 @@ static void load_immediate(struct rng *rng, const struct program *p, struct inst
     static const uint8_t regs[] = {RAX, RCX, RDX, RAX, RCX, RDX, RBX, RSI, RDI, RBP};
     unsigned reg = regs[rng_below(rng, ARRAY_LEN(regs))];
     add(i, 0xb8 | reg);
-    uint32_t value = reg == RBX || reg >= RBP ? data_address(rng)
+    uint32_t value = reg == RBX || reg >= RBP ? program_data_address(rng)
                                               : (uint32_t)(rng_next(rng) >> rng_below(rng, 33));
     add_bytes(i, value, narrow(p) ? 2 : 4);
 }
@@ -354,12 +365,20 @@ static void one_instruction(struct rng *rng, const struct program *p, struct ins
                             unsigned at)
 {
     uint64_t r = rng_next(rng);
-    if (r % 16 < 6)
+    unsigned kind = (unsigned)r % 24;
+    if (kind < 5)
         for (unsigned tries = 0; tries < 200; tries++)
             if (any_instruction(rng, p, i))
                 return;
+    if (kind >= 16)
+        for (unsigned tries = 0; tries < 200; tries++)
+            if (operands_instruction(rng, p, i))
+                return;
     memset(i, 0, sizeof(*i));
-    switch (r % 16) {
+    switch (kind) {
+    case 5:
+        operands_control(rng, p, i, at);
+        break;
     case 6:
     case 7:
         branch(rng, p, i, at);
@@ -387,6 +406,19 @@ static void one_instruction(struct rng *rng, const struct program *p, struct ins
     }
 }
 
+/* Behind what leaves flags undefined comes a comparison, which defines all of them: engines need
+ * not agree in what is undefined. */
+static void define_flags(struct rng *rng, const struct program *p, struct instruction *i)
+{
+    ZydisDecodedInstruction insn;
+    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+    if (!program_decode(p, i->bytes, i->length, &insn, operands) || insn.length != i->length ||
+        !program_undefined_flags(&insn))
+        return;
+    add(i, 0x3c); /* cmp al, imm8 */
+    add(i, (unsigned)rng_next(rng) & 0xff);
+}
+
 static void state(struct rng *rng, struct program *p)
 {
     static const uint8_t pointers[] = {RBX, RBP, RSI, RDI};
@@ -397,11 +429,16 @@ static void state(struct rng *rng, struct program *p)
     uint32_t base = narrow(p) ? DATA : 0;
     for (unsigned i = 0; i < ARRAY_LEN(pointers); i++)
         if (!one_in(rng, 16))
-            p->gpr[pointers[i]] = data_address(rng) - base;
+            p->gpr[pointers[i]] = program_data_address(rng) - base;
     p->gpr[RCX] = one_in(rng, 2) ? rng_below(rng, 16) : p->gpr[RCX];
     p->gpr[RSP] = STACK + (uint32_t)rng_below(rng, 0x100) * 8 - base;
     if (one_in(rng, 8))
-        p->gpr[RSP] = data_address(rng) - base;
+        p->gpr[RSP] = program_data_address(rng) - base;
+    if (p->mode == LONG64)
+        for (unsigned r = R8; r <= R15; r++)
+            if (!one_in(rng, 4))
+                p->gpr[r] = one_in(rng, 3) ? rng_below(rng, PROGRAM_INDEX_LIMIT)
+                                           : program_data_address(rng);
     p->flags = (rng_next(rng) & (FLAGS_ARITH | (one_in(rng, 8) ? FLAG_DF : 0))) | 2;
     p->cr0 = one_in(rng, 4) ? 0 : CR0_WP;
     if (p->user && one_in(rng, 16)) {
@@ -410,6 +447,13 @@ static void state(struct rng *rng, struct program *p)
     }
     if (p->user)
         p->flags |= FLAG_IF;
+    if (one_in(rng, 64))
+        p->cr0 |= one_in(rng, 2) ? CR0_TS : CR0_EM;
+    if (!p->user && one_in(rng, 16)) {
+        p->cr4 |= CR4_SMAP;
+        if (!one_in(rng, 4))
+            p->flags |= FLAG_AC;
+    }
     if (one_in(rng, 64))
         p->flags |= FLAG_TF;
 }
@@ -430,8 +474,31 @@ void program_generate(struct program *p, uint64_t seed, uint64_t number)
             CODE + 0x1000 * (1 + (uint32_t)rng_below(&rng, 2)) - (uint32_t)rng_below(&rng, 120);
     state(&rng, p);
     p->count = 1 + (unsigned)rng_below(&rng, INSTRUCTIONS);
-    for (unsigned i = 0; i < p->count; i++)
+    for (unsigned i = 0; i < p->count; i++) {
         one_instruction(&rng, p, &p->insn[i], i);
+        define_flags(&rng, p, &p->insn[i]);
+    }
+}
+
+/* The manual's word on shifts and rotates depends on the count. */
+uint64_t program_undefined_flags(const ZydisDecodedInstruction *insn)
+{
+    uint64_t undefined = insn->cpu_flags ? insn->cpu_flags->undefined : 0;
+    switch (insn->mnemonic) {
+    case ZYDIS_MNEMONIC_ROL:
+    case ZYDIS_MNEMONIC_ROR:
+    case ZYDIS_MNEMONIC_RCL:
+    case ZYDIS_MNEMONIC_RCR:
+        return undefined | FLAG_OF;
+    case ZYDIS_MNEMONIC_SHL:
+    case ZYDIS_MNEMONIC_SHR:
+    case ZYDIS_MNEMONIC_SAR:
+    case ZYDIS_MNEMONIC_SHLD:
+    case ZYDIS_MNEMONIC_SHRD:
+        return undefined | FLAG_OF | FLAG_AF;
+    default:
+        return undefined;
+    }
 }
 
 unsigned program_layout(const struct program *p, uint8_t *bytes, unsigned size)
@@ -476,7 +543,7 @@ void program_print(const struct program *p, FILE *out)
 {
     static const char *const modes[BLOCK_MODES] = {"64-bit", "compat 32-bit", "compat 16-bit",
                                                    "32-bit", "16-bit"};
-    uint8_t bytes[INSTRUCTIONS * 16];
+    uint8_t bytes[INSTRUCTIONS * INSTRUCTION_BYTES];
     unsigned length = program_layout(p, bytes, sizeof(bytes)), done = 0;
     fprintf(out, "  %s, %s, flags %llx\n", modes[p->mode], p->user ? "user" : "supervisor",
             (unsigned long long)p->flags);
