@@ -119,8 +119,11 @@ static void block_dropped(struct vcpu *cpu, struct block *block)
 static void flush_code(struct dbt_vcpu *d)
 {
     for (size_t i = 0; i < d->code.count; i++)
-        if (d->code.list[i]->block)
+        if (d->code.list[i]->block) {
             d->code.list[i]->block->translations = NULL;
+            free(d->code.list[i]->block->page->targets);
+            d->code.list[i]->block->page->targets = NULL;
+        }
     code_clear(&d->code);
     jumps_are_stale(d);
     d->statistics.code_flushes++;
@@ -236,13 +239,44 @@ static void note_fault(struct dbt_vcpu *d, struct translation *t, unsigned guest
     }
 }
 
-/* The jump table leads from cpu->rip to `t` from now on. */
-static void set_jump(struct dbt_vcpu *d, struct map *map, const struct translation *t)
+static void note_target(struct dbt_vcpu *d, struct code_page *page, struct translation *t)
+{
+    struct jump_targets *list = page->targets;
+    if (!list || list->count == list->limit) {
+        unsigned limit = list ? list->limit * 2 : 8;
+        struct jump_targets *more = realloc(list, sizeof(*list) + limit * sizeof(list->targets[0]));
+        if (!more)
+            return;
+        more->count = list ? more->count : 0;
+        more->limit = limit;
+        page->targets = list = more;
+    }
+    list->targets[list->count].offset = t->block->offset;
+    list->targets[list->count].variant = (uint16_t)t->variant;
+    list->targets[list->count++].code = (uint32_t)(t->code + t->from_jump - d->code.run);
+    t->is_target = true;
+}
+
+/* The jump table leads from cpu->rip to `t` from now on. For the first of a page, so do the others that
+ * jumps led to before, in whatever address space: a new one is soon at home. */
+static void set_jump(struct dbt_vcpu *d, struct map *map, struct translation *t)
 {
     struct vcpu *cpu = d->cpu;
     gva_t linear = cut(cpu, cpu->rip + cpu->seg[SEG_CS].base);
     const struct tlb_slow *slow = tlb_find(cpu, linear, ACCESS_EXEC, cpu->mmu);
-    map_set_jump(map, cpu->rip, linear, t->code + t->from_jump, slow && slow->global);
+    bool global = slow && slow->global;
+    struct code_page *page = t->block->page;
+    if (!map_knows_jumps(map, linear)) {
+        uint64_t first = cpu->rip - t->block->offset;
+        const struct jump_targets *list = page->targets;
+        for (unsigned i = 0; list && i < list->count; i++)
+            if (list->targets[i].variant == t->variant)
+                map_set_jump(map, cut(cpu, first + list->targets[i].offset), linear,
+                             d->code.run + list->targets[i].code, global);
+    }
+    if (!t->is_target)
+        note_target(d, page, t);
+    map_set_jump(map, cpu->rip, linear, t->code + t->from_jump, global);
 }
 
 /* An indirect branch to where no code can be: it faults itself. */

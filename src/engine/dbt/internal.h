@@ -111,6 +111,7 @@ struct site {
 struct translation {
     struct translation *next; /* other variants of the block */
     struct block *block;      /* NULL: dropped */
+    bool is_target;           /* in its page's list: */
     uint32_t variant;
     uint32_t size;
     uint8_t *code;                  /* as it runs */
@@ -119,6 +120,16 @@ struct translation {
     uint16_t copied; /* instructions it runs: the rest of the block is interpreted */
     uint16_t site_count;
     struct site sites[];
+};
+
+/* The translations of a page that jumps from elsewhere led to. */
+struct jump_targets {
+    unsigned count, limit;
+    struct {
+        uint16_t offset; /* of the block in the page */
+        uint16_t variant;
+        uint32_t code; /* its entry from_jump: distance from the start of code memory */
+    } targets[];
 };
 
 /* What code depends on beside its bytes. CODE_SIZE and CODE_USER bits, then: */

@@ -136,6 +136,12 @@ void map_set_no_code(struct map *map, const void *code)
     codes[0] = (uintptr_t)code;
 }
 
+bool map_knows_jumps(const struct map *map, gva_t linear)
+{
+    unsigned page = jump_page(linear);
+    return map->jump_pages[page / 64] >> (page & 63) & 1;
+}
+
 void map_set_jump(struct map *map, uint64_t rip, gva_t linear, const void *code, bool global)
 {
     uint64_t slot = rip & JUMP_INDEX_BITS;

@@ -74,6 +74,8 @@ void map_clear_local(struct map *map);
  * FRAME_JUMP_MASK becomes 0 in its midst. */
 void map_set_no_code(struct map *map, const void *code);
 void map_set_jump(struct map *map, uint64_t rip, gva_t linear, const void *code, bool global);
+/* False: the jump table has nothing for the page of linear. */
+bool map_knows_jumps(const struct map *map, gva_t linear);
 void map_clear_jumps(struct map *map);
 
 /* Clears the jump table if it does not hold any more, or not for this variant of code. */

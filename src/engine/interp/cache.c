@@ -128,6 +128,7 @@ static void drop(struct interp_vcpu *in, struct code_page **at)
     }
     in->code_bytes -= sizeof(*page);
     in->statistics.pages_dropped++;
+    free(page->targets);
     free(page);
     in->cpu->exec_gen++; /* the jump cache may point to the dead */
 }
