@@ -181,6 +181,13 @@ void access_check_second_page(struct tr *tr, const uint8_t *bytes, unsigned coun
     access_forget(tr);
 }
 
+void access_look_up(struct tr *tr, const struct guest_mem *mem)
+{
+    struct emit_mem address = emit_at(host_of(mem->base), 0);
+    access_forget(tr);
+    look_up(tr, host_of(mem->base), mem->write, &address);
+}
+
 /* One register and a displacement, 64-bit, without a segment base? */
 static bool is_plain(const struct tr *tr, const struct guest_mem *mem)
 {

@@ -354,5 +354,8 @@ enum control control_instruction(struct tr *tr, const struct decoded *d)
         d->insn->meta.category == ZYDIS_CATEGORY_COND_BR &&
         ((d->insn->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (d->insn->opcode & 0xf0) == 0x70) ||
          (d->insn->opcode_map == ZYDIS_OPCODE_MAP_0F && (d->insn->opcode & 0xf0) == 0x80));
-    return jcc ? conditional(tr, d) : privileged_instruction(tr, d);
+    if (jcc)
+        return conditional(tr, d);
+    enum control control = string_instruction(tr, d);
+    return control == CONTROL_NOT_MINE ? privileged_instruction(tr, d) : control;
 }

@@ -113,6 +113,10 @@ static void emit_plan(struct tr *tr, const struct plan *plan)
     if (plan->needs_rcx)
         emit_mov(e, H_RCX, HOST_GUEST_RCX);
     emit_insn(e, &out);
+    if (plan->writes_rcx) {
+        emit_mov(e, HOST_GUEST_RCX, H_RCX);
+        access_forget(tr);
+    }
     for (unsigned i = 0; i < lent.count; i++) {
         if (!lent.store[i])
             continue;

@@ -257,8 +257,8 @@ static void note_target(struct dbt_vcpu *d, struct code_page *page, struct trans
     t->is_target = true;
 }
 
-/* The jump table leads from cpu->rip to `t` from now on. For the first of a page, so do the others that
- * jumps led to before, in whatever address space: a new one is soon at home. */
+/* The jump table leads from cpu->rip to `t` from now on. For the first of a page, so do the others
+ * that jumps led to before, in whatever address space: a new one is soon at home. */
 static void set_jump(struct dbt_vcpu *d, struct map *map, struct translation *t)
 {
     struct vcpu *cpu = d->cpu;
@@ -396,7 +396,10 @@ static void run_translated(struct dbt_vcpu *d, uint32_t variant)
         case EXIT_FAULT:
             d->statistics.faults++;
             cpu->rip = here;
-            check(d, t, info->insn);
+            if (d->string_kind)
+                string_fault(cpu, d->string_kind);
+            else
+                check(d, t, info->insn);
             if (!d->read_only || !dbt_can_write(d, d->read_only))
                 note_fault(d, faulted(d), info->insn);
             dbt_forget_operand(d);
@@ -609,6 +612,7 @@ static int dbt_attach(struct engine *engine, struct vcpu *cpu, struct error *err
     *frame(cpu, FRAME_REQUESTS) = (uint32_t)~VCPU_REQ_ENGINE;
     *frame(cpu, FRAME_BIT_NUMBER) = 63;
     *frame(cpu, FRAME_CROSS_EPOCH) = 1;
+    *frame(cpu, FRAME_NOT_OFFSET) = PAGE_MASK;
     cpu_request(cpu, VCPU_REQ_ENGINE);
     if (cpu->index < (int)ARRAY_LEN(dbt->vcpus))
         dbt->vcpus[cpu->index] = d;

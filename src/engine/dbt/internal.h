@@ -58,6 +58,9 @@ enum frame_slot {
     FRAME_OTHER_FLAGS, /* all of RFLAGS that PUSHF shows, but these and bit 1 */
     FRAME_REQUESTS,    /* what STI could let in */
     FRAME_BIT_NUMBER,  /* 63: a bit in 8 bytes */
+    FRAME_NOT_OFFSET,  /* ~(PAGE_SIZE - 1) */
+    FRAME_STRING_TO,   /* string.c */
+    FRAME_STRING_FROM,
     FRAME_CROSS_EPOCH, /* changes when a page may have moved that an instruction runs on to */
 };
 static inline uint64_t *frame(struct vcpu *cpu, unsigned slot)
@@ -107,6 +110,8 @@ struct site {
     uint16_t host;  /* distance from code */
     uint16_t guest; /* page offset of the instruction */
     uint16_t faults;
+    uint16_t string; /* where the host's REP is that stands for it: distance from code; with the
+                        kind that string_fault takes in bits 14 and 15. 0: none */
 };
 struct translation {
     struct translation *next; /* other variants of the block */
@@ -178,6 +183,7 @@ struct dbt_vcpu {
     uint8_t *leave_fault; /* jumped to by the signal handler */
     uint8_t *leave_nowhere;
     uint8_t *load_vectors; /* CALLed by code that is about to use them */
+    unsigned string_kind;  /* of the last fault, if it was in a REP; else 0 */
     const void *read_only; /* the host address of the last fault, if it was a write to a view that
                               is only for reading */
     unsigned vector_bytes; /* width of the registers that enter and leave move now */
@@ -210,6 +216,9 @@ bool lockstep_create(struct dbt_vcpu *d);
 void lockstep_destroy(struct dbt_vcpu *d);
 bool lockstep_before(struct dbt_vcpu *d, const struct translation *t);
 void lockstep_after(struct dbt_vcpu *d, unsigned executed);
+
+/* string.c: a REP was broken off: rsi, rdi and rcx become the guest's. */
+void string_fault(struct vcpu *cpu, unsigned kind);
 
 /* signal.c */
 int signals_install(void);

@@ -234,6 +234,12 @@ static bool add_register(struct plan *plan, const ZydisDecodedOperand *operand)
     return true;
 }
 
+static bool compares_strings(ZydisMnemonic mnemonic)
+{
+    return mnemonic == ZYDIS_MNEMONIC_PCMPISTRI || mnemonic == ZYDIS_MNEMONIC_PCMPESTRI ||
+           mnemonic == ZYDIS_MNEMONIC_VPCMPISTRI || mnemonic == ZYDIS_MNEMONIC_VPCMPESTRI;
+}
+
 /* An operand that is no part of the encoding. */
 static bool implicit_allowed(struct plan *plan, const ZydisDecodedOperand *operand,
                              ZydisMnemonic mnemonic)
@@ -270,6 +276,11 @@ static bool implicit_allowed(struct plan *plan, const ZydisDecodedOperand *opera
         plan->needs_rcx |= number == RCX;
         if (number == RCX || number == RBX)
             return true;
+    }
+    if (number == RCX && writes(operand) && compares_strings(mnemonic)) {
+        plan->writes_rcx = true;
+        plan->written |= 1 << RCX;
+        return true;
     }
     /* AH as an implicit operand (8-bit MUL and DIV have AX). */
     if (number != RAX && number != RDX)

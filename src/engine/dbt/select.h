@@ -38,6 +38,7 @@ struct plan {
     uint8_t count;
     bool any_high;
     bool needs_rcx;   /* reads rcx beside its operands */
+    bool writes_rcx;  /* beside them */
     uint16_t written; /* guest registers written, implicit ones too: bit mask */
 };
 

@@ -54,6 +54,8 @@ static void on_fault(int number, siginfo_t *info, void *context)
         return;
     }
     fault_info = (struct exit_info){.kind = EXIT_FAULT, .insn = t->sites[low - 1].guest};
+    unsigned string = t->sites[low - 1].string;
+    d->string_kind = string && (string & 0x3fff) == distance ? string >> 14 : 0;
     *frame(d->cpu, FRAME_INFO) = (uintptr_t)&fault_info;
     *frame(d->cpu, FRAME_VALUE) = (uintptr_t)at;
     bool read_only = number == SIGSEGV && info->si_code == SEGV_ACCERR;

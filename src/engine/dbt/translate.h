@@ -83,6 +83,8 @@ struct emit_mem access_memory(struct tr *tr, const struct guest_mem *mem);
 void access_address(struct tr *tr, const struct guest_mem *mem, bool with_segment);
 /* Can the translator reach the operand's segment? */
 bool access_allowed(const struct tr *tr, const struct guest_mem *mem);
+/* DELTA = the entry for the page of [base]; nothing is known of it afterwards. */
+void access_look_up(struct tr *tr, const struct guest_mem *mem);
 /* DELTA is used for something else, or the register changed. */
 void access_forget(struct tr *tr);
 void access_changed(struct tr *tr, uint16_t registers);
@@ -108,6 +110,9 @@ void control_interpret(struct tr *tr, ZydisMnemonic what);
 void control_finish(struct tr *tr);
 /* Pushes what is in FRAME_VALUE. */
 void control_push_value(struct tr *tr);
+
+/* string.c */
+enum control string_instruction(struct tr *tr, const struct decoded *d);
 
 /* privileged.c */
 enum control privileged_instruction(struct tr *tr, const struct decoded *d);

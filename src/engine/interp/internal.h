@@ -47,11 +47,11 @@ struct block {
 };
 
 struct code_page {
-    struct code_page *next; /* in the bucket */
-    uint64_t key;           /* of the page of RAM */
-    gpa_t gpa;              /* where it was first run */
+    struct code_page *next;       /* in the bucket */
+    uint64_t key;                 /* of the page of RAM */
+    gpa_t gpa;                    /* where it was first run */
     struct jump_targets *targets; /* the translator's, from malloc */
-    uint64_t chunks; /* which 64-byte pieces of the page hold decoded code */
+    uint64_t chunks;              /* which 64-byte pieces of the page hold decoded code */
     struct block *blocks[PAGE_BUCKETS];
 };
 

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * MOVS and STOS in 64-bit code, going up. What lies within one page at each end runs on the host as
+ * one REP: rsi and rdi hold host addresses meanwhile, FRAME_STRING_TO and FRAME_STRING_FROM what was
+ * added to them, for string_fault to take off again when a fault comes in between. Everything else
+ * is the interpreter's.
+ */
+#include "engine/dbt/translate.h"
+
+struct string {
+    unsigned size;
+    bool moves, repeats;
+};
+
+static bool classify(const struct tr *tr, const struct decoded *d, struct string *s)
+{
+    switch (d->insn->mnemonic) {
+    case ZYDIS_MNEMONIC_MOVSB:
+    case ZYDIS_MNEMONIC_MOVSW:
+    case ZYDIS_MNEMONIC_MOVSD:
+    case ZYDIS_MNEMONIC_MOVSQ:
+        s->moves = true;
+        break;
+    case ZYDIS_MNEMONIC_STOSB:
+    case ZYDIS_MNEMONIC_STOSW:
+    case ZYDIS_MNEMONIC_STOSD:
+    case ZYDIS_MNEMONIC_STOSQ:
+        s->moves = false;
+        break;
+    default:
+        return false;
+    }
+    if (d->insn->opcode_map != ZYDIS_OPCODE_MAP_DEFAULT || !tr->code64 ||
+        d->insn->address_width != 64 ||
+        d->insn->attributes & (ZYDIS_ATTRIB_HAS_SEGMENT_FS | ZYDIS_ATTRIB_HAS_SEGMENT_GS |
+                               ZYDIS_ATTRIB_HAS_LOCK | ZYDIS_ATTRIB_HAS_REPNE))
+        return false;
+    s->size = d->insn->operand_width / 8;
+    if (!(d->insn->opcode & 1))
+        s->size = 1;
+    s->repeats = d->insn->attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE);
+    return true;
+}
+
+static struct guest_mem operand(unsigned guest, unsigned size, bool write)
+{
+    return (struct guest_mem){.base = (uint8_t)guest,
+                              .index = GPR_ZERO,
+                              .segment = SEG_DS,
+                              .address_size = 8,
+                              .size = (uint16_t)size,
+                              .write = write};
+}
+
+static void one(struct tr *tr, const struct string *s)
+{
+    struct emit *e = &tr->e;
+    int32_t by = (int32_t)s->size;
+    struct guest_mem from = operand(RSI, s->size, false), to = operand(RDI, s->size, true);
+    if (s->moves) {
+        struct emit_mem at = access_memory(tr, &from);
+        emit_load_sized(e, SCRATCH, at, s->size);
+        emit_store(e, frame_mem(FRAME_VALUE), SCRATCH);
+    }
+    struct emit_mem at = access_memory(tr, &to);
+    if (s->moves) {
+        if (at.base == SCRATCH) {
+            emit_lea(e, DELTA, at);
+            access_forget(tr);
+            at = emit_at(DELTA, 0);
+        }
+        emit_load(e, SCRATCH, frame_mem(FRAME_VALUE));
+    }
+    emit_store_sized(e, at, s->moves ? (unsigned)SCRATCH : (unsigned)H_RAX, s->size);
+    if (s->moves) {
+        emit_lea(e, H_RSI, emit_at(H_RSI, by));
+        access_moved(tr, RSI, by);
+    }
+    emit_lea(e, H_RDI, emit_at(H_RDI, by));
+    access_moved(tr, RDI, by);
+}
+
+/* To the interpreter unless rcx * size bytes from `reg` on lie in one page. rcx is below PAGE_SIZE. */
+static void check_room(struct tr *tr, const struct string *s, unsigned reg)
+{
+    struct emit *e = &tr->e;
+    access_stubs(tr, STUB_ROOM);
+    emit_pext(e, SCRATCH, reg, frame_mem(FRAME_OFFSET_MASK));
+    emit_lea(e, DELTA,
+             (struct emit_mem){.base = SCRATCH,
+                               .index = HOST_GUEST_RCX,
+                               .shift = (uint8_t)__builtin_ctz(s->size),
+                               .disp = -(int32_t)PAGE_SIZE - 1});
+    emit_pext(e, DELTA, DELTA, frame_mem(FRAME_SIGN_MASK));
+    uint8_t *from = emit_jrcxz(e);
+    access_stub(tr, EXIT_INTERPRET)->from = from;
+}
+
+/* A register that had `slot` added gets it off again: not x = -x - 1. */
+static void take_off(struct emit *e, unsigned reg, unsigned slot)
+{
+    emit_load(e, SCRATCH, frame_mem(slot));
+    emit_insn(e, &(struct emit_insn){
+                     .opcode = 0xf7, .w = true, .has_modrm = true, .reg = 2, .rm = SCRATCH});
+    emit_lea(e, reg, (struct emit_mem){.base = (uint8_t)reg, .index = SCRATCH, .disp = 1});
+}
+
+static void repeat(struct tr *tr, const struct decoded *d, const struct string *s)
+{
+    struct emit *e = &tr->e;
+    access_forget(tr);
+    access_stubs(tr, STUB_ROOM);
+    emit_pext(e, DELTA, HOST_GUEST_RCX, frame_mem(FRAME_NOT_OFFSET));
+    uint8_t *small = emit_jrcxz(e);
+    control_interpret(tr, d->insn->mnemonic);
+    emit_here8(e, small);
+    check_room(tr, s, H_RDI);
+    if (s->moves)
+        check_room(tr, s, H_RSI);
+    struct guest_mem from = operand(RSI, s->size, false), to = operand(RDI, s->size, true);
+    access_look_up(tr, &to);
+    emit_store(e, frame_mem(FRAME_STRING_TO), DELTA);
+    if (s->moves) {
+        access_look_up(tr, &from);
+        emit_store(e, frame_mem(FRAME_STRING_FROM), DELTA);
+    }
+    access_stubs(tr, JUMP_ROOM);
+    if (s->moves)
+        emit_lea(e, H_RSI, (struct emit_mem){.base = H_RSI, .index = DELTA});
+    emit_load(e, DELTA, frame_mem(FRAME_STRING_TO));
+    emit_lea(e, H_RDI, (struct emit_mem){.base = H_RDI, .index = DELTA});
+    emit_mov(e, H_RCX, HOST_GUEST_RCX);
+    unsigned kind = s->moves ? 2 : 1;
+    tr->sites[tr->site_count - 1].string = (uint16_t)((unsigned)(e->at - e->start) | kind << 14);
+    if (s->size == 2)
+        emit_byte(e, 0x66);
+    emit_byte(e, 0xf3);
+    if (s->size == 8)
+        emit_byte(e, 0x48);
+    emit_byte(e, (uint8_t)((s->moves ? 0xa4 : 0xaa) | (s->size > 1)));
+    /* Whatever comes now cannot fault. */
+    if (s->moves)
+        take_off(e, H_RSI, FRAME_STRING_FROM);
+    take_off(e, H_RDI, FRAME_STRING_TO);
+    emit_mov(e, HOST_GUEST_RCX, H_RCX);
+}
+
+enum control string_instruction(struct tr *tr, const struct decoded *d)
+{
+    struct string s;
+    if (!classify(tr, d, &s))
+        return CONTROL_NOT_MINE;
+    if (!s.repeats) {
+        one(tr, &s);
+        return CONTROL_DONE;
+    }
+    repeat(tr, d, &s);
+    return CONTROL_DONE;
+}
+
+void string_fault(struct vcpu *cpu, unsigned kind)
+{
+    cpu->gpr[RDI] -= *frame(cpu, FRAME_STRING_TO);
+    if (kind == 2)
+        cpu->gpr[RSI] -= *frame(cpu, FRAME_STRING_FROM);
+    cpu->gpr[RCX] = *frame(cpu, FRAME_DELTA);
+}
