@@ -206,6 +206,12 @@ struct dbt {
 struct translation *translate(struct dbt_vcpu *d, struct block *block, uint32_t variant,
                               bool *full);
 
+/* The code of an instruction of the block at page offset `at`, as it was when the block was made:
+ * copied to bytes (32 of them) if it runs over the page's end. Returns how many bytes there are; 0:
+ * the page is gone. */
+unsigned block_code(const struct dbt_vcpu *d, const struct block *block, unsigned at,
+                    uint8_t *bytes);
+
 /* thunk.c */
 /* The thunks for d->vector_bytes; drops all translations (flush_code comes before). */
 void thunks_make(struct dbt_vcpu *d);

@@ -94,17 +94,9 @@ static void print_state(const char *name, const struct machine_state *s)
 static bool guest_insn(const struct dbt_vcpu *d, const struct translation *t, unsigned at,
                        ZydisDecodedInstruction *insn, ZydisDecodedOperand *operands)
 {
-    const struct mem_range *range = mem_find(d->cpu->view, t->block->page->gpa);
-    const uint8_t *page = mem_host(range, t->block->page->gpa);
-    const struct op *first = &t->block->ops[0];
     uint8_t bytes[32];
-    unsigned length = (unsigned)min_u64(PAGE_SIZE - at, 15);
-    memcpy(bytes, page + at, length);
-    if (t->block->op_count > 1 && first->length == 0 && first->extra8 <= 8) {
-        memcpy(bytes + length, first->data, first->extra8);
-        length += first->extra8;
-    }
-    return decode_bytes(d->in, t->variant & CODE_SIZE, bytes, length, insn, operands);
+    return decode_bytes(d->in, t->variant & CODE_SIZE, bytes, block_code(d, t->block, at, bytes), insn,
+                        operands);
 }
 
 static void print_code(const struct dbt_vcpu *d, const struct translation *t)

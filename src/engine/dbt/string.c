@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * MOVS and STOS in 64-bit code, going up. What lies within one page at each end runs on the host as
- * one REP: rsi and rdi hold host addresses meanwhile, FRAME_STRING_TO and FRAME_STRING_FROM what was
- * added to them, for string_fault to take off again when a fault comes in between. Everything else
- * is the interpreter's.
+ * one REP: rsi and rdi hold host addresses meanwhile, FRAME_STRING_TO and FRAME_STRING_FROM what
+ * was added to them, for string_fault to take off again when a fault comes in between. Everything
+ * else is the interpreter's.
  */
 #include "engine/dbt/translate.h"
 
@@ -80,7 +80,8 @@ static void one(struct tr *tr, const struct string *s)
     access_moved(tr, RDI, by);
 }
 
-/* To the interpreter unless rcx * size bytes from `reg` on lie in one page. rcx is below PAGE_SIZE. */
+/* To the interpreter unless rcx * size bytes from `reg` on lie in one page. rcx is below PAGE_SIZE.
+ */
 static void check_room(struct tr *tr, const struct string *s, unsigned reg)
 {
     struct emit *e = &tr->e;

@@ -108,16 +108,29 @@ static bool is_crossing(const struct block *block)
     return block->op_count > 1 && block->ops[0].length == 0;
 }
 
-static void crossing_instruction(struct tr *tr, const uint8_t *page)
+unsigned block_code(const struct dbt_vcpu *d, const struct block *block, unsigned at,
+                    uint8_t *bytes)
+{
+    const uint8_t *page;
+    if (!code_bytes(d, block, &page))
+        return 0;
+    unsigned first = (unsigned)min_u64(PAGE_SIZE - at, 16);
+    memcpy(bytes, page + at, first);
+    if (!is_crossing(block))
+        return first;
+    unsigned second = block->ops[0].extra8;
+    memcpy(bytes + first, block->ops[0].data, second);
+    return first + second;
+}
+
+static void crossing_instruction(struct tr *tr)
 {
     const struct block *block = tr->block;
-    unsigned at = block->offset, second = block->ops[0].extra8;
     uint8_t bytes[32];
-    memcpy(bytes, page + at, block->bytes);
-    memcpy(bytes + block->bytes, block->ops[0].data, second);
-    begin(tr, at);
-    access_check_second_page(tr, block->ops[0].data, second);
-    if (one(tr, at, bytes, block->bytes + second))
+    unsigned count = block_code(tr->d, block, block->offset, bytes);
+    begin(tr, block->offset);
+    access_check_second_page(tr, block->ops[0].data, block->ops[0].extra8);
+    if (one(tr, block->offset, bytes, count))
         control_go(tr, tr->next);
 }
 
@@ -147,7 +160,7 @@ struct translation *translate(struct dbt_vcpu *d, struct block *block, uint32_t 
     emit_init(&tr.e, code->write + begin, BLOCK_CODE_MAX);
     entries(&tr, &head);
     if (crossing)
-        crossing_instruction(&tr, page);
+        crossing_instruction(&tr);
     else
         instructions(&tr, page);
     access_last_stubs(&tr);

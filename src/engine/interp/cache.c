@@ -35,21 +35,53 @@ static struct code_page **page_find(struct interp_vcpu *in, gpa_t gpa)
     return at;
 }
 
-static unsigned block_bucket(unsigned offset)
+static uint16_t block_key(unsigned offset, uint32_t mode)
 {
-    return (offset ^ offset >> 6) & (PAGE_BUCKETS - 1);
+    return (uint16_t)(0x8000 | (mode & CODE_SIZE) << 12 | offset);
+}
+
+/* Where the key is, or the free place for it. The page has room. */
+static unsigned key_slot(const struct code_page *page, uint16_t key)
+{
+    unsigned slot = (key ^ key >> 5) & (page->limit - 1);
+    while (page->keys[slot] && page->keys[slot] != key)
+        slot = (slot + 1) & (page->limit - 1);
+    return slot;
 }
 
 struct block *cache_find(struct interp_vcpu *in, gpa_t gpa, uint32_t mode)
 {
     const struct code_page *page = *page_find(in, gpa);
-    if (!page)
+    if (!page || !page->limit)
         return NULL;
-    unsigned offset = (unsigned)(gpa & (PAGE_SIZE - 1));
-    for (struct block *block = page->blocks[block_bucket(offset)]; block; block = block->next)
-        if (block->offset == offset && block->mode == (mode & CODE_SIZE))
-            return block;
-    return NULL;
+    return page->blocks[key_slot(page, block_key((unsigned)(gpa & (PAGE_SIZE - 1)), mode))];
+}
+
+/* Room for one more. */
+static bool page_grow(struct interp_vcpu *in, struct code_page *page)
+{
+    if (page->count * 2 < page->limit)
+        return true;
+    struct code_page larger = *page;
+    larger.limit = page->limit ? page->limit * 2 : 16;
+    larger.keys = calloc(larger.limit, sizeof(uint16_t));
+    larger.blocks = calloc(larger.limit, sizeof(struct block *));
+    if (!larger.keys || !larger.blocks) {
+        free(larger.keys);
+        free(larger.blocks);
+        return false;
+    }
+    for (unsigned i = 0; i < page->limit; i++)
+        if (page->keys[i]) {
+            unsigned slot = key_slot(&larger, page->keys[i]);
+            larger.keys[slot] = page->keys[i];
+            larger.blocks[slot] = page->blocks[i];
+        }
+    in->code_bytes += (larger.limit - page->limit) * (sizeof(uint16_t) + sizeof(struct block *));
+    free(page->keys);
+    free(page->blocks);
+    *page = larger;
+    return true;
 }
 
 static size_t block_size(const struct block *block)
@@ -87,10 +119,16 @@ void cache_insert(struct interp_vcpu *in, gpa_t gpa, struct block *block)
         }
     }
     struct code_page *page = *at;
-    struct block **bucket = &page->blocks[block_bucket(block->offset)];
-    block->next = *bucket;
+    if (!page_grow(in, page)) {
+        block->next = in->dead;
+        in->dead = block;
+        return;
+    }
+    unsigned slot = key_slot(page, block_key(block->offset, block->mode));
+    page->count += !page->keys[slot];
+    page->keys[slot] = block_key(block->offset, block->mode);
+    page->blocks[slot] = block;
     block->page = page;
-    *bucket = block;
     page->chunks |= chunk_mask(block->offset, block->offset + block->seen - 1u);
     in->code_bytes += block_size(block);
     in->statistics.blocks_made++;
@@ -107,19 +145,19 @@ static void drop(struct interp_vcpu *in, struct code_page **at)
 {
     struct code_page *page = *at;
     *at = page->next;
-    for (unsigned i = 0; i < PAGE_BUCKETS; i++) {
-        struct block *next;
-        for (struct block *block = page->blocks[i]; block; block = next) {
-            next = block->next;
-            if (block->translations)
-                in->block_dropped(in->cpu, block);
-            for (unsigned k = 0; k < block->op_count; k++)
-                block->ops[k].fn = op_resync;
-            in->code_bytes -= block_size(block);
-            block->next = in->dead;
-            in->dead = block;
-        }
+    for (unsigned i = 0; i < page->limit; i++) {
+        struct block *block = page->blocks[i];
+        if (!block)
+            continue;
+        if (block->translations)
+            in->block_dropped(in->cpu, block);
+        for (unsigned k = 0; k < block->op_count; k++)
+            block->ops[k].fn = op_resync;
+        in->code_bytes -= block_size(block);
+        block->next = in->dead;
+        in->dead = block;
     }
+    in->code_bytes -= page->limit * (sizeof(uint16_t) + sizeof(struct block *));
     /* The flag stays while other vcpus may have code of the page: a needless call, no more. */
     if (!in->interp->vcpus->next) {
         const struct mem_range *range = mem_find(in->cpu->view, page->gpa);
@@ -129,6 +167,8 @@ static void drop(struct interp_vcpu *in, struct code_page **at)
     in->code_bytes -= sizeof(*page);
     in->statistics.pages_dropped++;
     free(page->targets);
+    free(page->keys);
+    free(page->blocks);
     free(page);
     in->cpu->exec_gen++; /* the jump cache may point to the dead */
 }

@@ -14,7 +14,6 @@
 enum {
     BLOCK_OPS = 64,         /* at most, in a block */
     CODE_BUCKETS = 1 << 12, /* code pages are hashed into these */
-    PAGE_BUCKETS = 64,      /* blocks of a page, by offset */
     JUMP_BITS = 14,
     JUMP_SLOTS = 1 << JUMP_BITS,
     PENDING_MAX = 64,
@@ -31,7 +30,7 @@ struct code_page;
 /* A run of instructions on one page, entered at its start. An instruction that runs over the end of
  * its page is a block of its own, with a first op that compares the bytes on the second page. */
 struct block {
-    struct block *next; /* in the page's bucket; or in the list of the dead */
+    struct block *next; /* in the list of the dead */
     struct code_page *page;
     uint16_t offset; /* in the page */
     uint16_t bytes;  /* on this page */
@@ -52,7 +51,10 @@ struct code_page {
     gpa_t gpa;                    /* where it was first run */
     struct jump_targets *targets; /* the translator's, from malloc */
     uint64_t chunks;              /* which 64-byte pieces of the page hold decoded code */
-    struct block *blocks[PAGE_BUCKETS];
+    /* Its blocks, hashed by offset and mode, with room for as many again; a key of 0: free. */
+    unsigned count, limit; /* a power of two */
+    uint16_t *keys;
+    struct block **blocks;
 };
 
 struct jump {
