@@ -6,7 +6,8 @@
 #include <string.h>
 
 /* A column each. */
-static const char *const engines[SENSITIVE_ENGINES] = {[SENSITIVE_INTERP] = "interp"};
+static const char *const engines[SENSITIVE_ENGINES] = {
+    [SENSITIVE_INTERP] = "interp", [SENSITIVE_DBT] = "dbt"};
 
 static const struct {
     const char *word, *meaning;
@@ -14,6 +15,9 @@ static const struct {
     [WAY_ANSWERED] = {"answered", "done in C on the guest's own registers and tables"},
     [WAY_CHECKED] = {"checked", "the same, once the guest's own level, IOPL and CR4 allow it; it\n"
                                 "            faults in the guest otherwise, as the manual says"},
+    [WAY_REWRITTEN] = {"rewritten",
+                       "host code of ours instead, on the guest's own state, where the\n"
+                       "            guest's level allows it for certain; checked otherwise"},
     [WAY_ABSENT] = {"absent", "#UD in the guest: no CPU model has it"},
 };
 

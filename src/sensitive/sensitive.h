@@ -24,13 +24,15 @@ enum sensitive_privilege {
 
 /* What an engine makes of one in a guest. */
 enum sensitive_way {
-    WAY_ANSWERED, /* done in C, on the guest's own registers and tables */
-    WAY_CHECKED,  /* so too, after the guest's own level, IOPL and CR4 were asked: or it faults */
-    WAY_ABSENT,   /* #UD: no CPU model has it */
+    WAY_ANSWERED,  /* done in C, on the guest's own registers and tables */
+    WAY_CHECKED,   /* so too, after the guest's own level, IOPL and CR4 were asked: or it faults */
+    WAY_REWRITTEN, /* host code of ours instead, on the guest's own state, where its level allows it
+                      for certain; else as above */
+    WAY_ABSENT,    /* #UD: no CPU model has it */
     WAY_COUNT
 };
 /* The engines that there are, each with a column. */
-enum sensitive_engine { SENSITIVE_INTERP, SENSITIVE_ENGINES };
+enum sensitive_engine { SENSITIVE_INTERP, SENSITIVE_DBT, SENSITIVE_ENGINES };
 
 /* An instruction, and 64-bit code of level 3 that tries it: no operands outside its stack, RAX is
  * what it has learned, the end is fallen through. */
