@@ -119,7 +119,8 @@ static void limit(void **state)
     machine_run(&m);
     const struct interp_vcpu *in = interp_vcpu(m.bench->cpu);
     assert_true(in->statistics.blocks_made > 0xd000);
-    assert_int_equal(in->statistics.flushes, 2); /* one for the first memory map */
+    /* One for the first memory map, and one each time the limit was reached. */
+    assert_in_range(in->statistics.flushes, 2, 4);
     assert_true(in->code_bytes < CODE_LIMIT);
     machine_end(&m);
 }

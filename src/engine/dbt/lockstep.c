@@ -95,8 +95,8 @@ static bool guest_insn(const struct dbt_vcpu *d, const struct translation *t, un
                        ZydisDecodedInstruction *insn, ZydisDecodedOperand *operands)
 {
     uint8_t bytes[32];
-    return decode_bytes(d->in, t->variant & CODE_SIZE, bytes, block_code(d, t->block, at, bytes), insn,
-                        operands);
+    return decode_bytes(d->in, t->variant & CODE_SIZE, bytes, block_code(d, t->block, at, bytes),
+                        insn, operands);
 }
 
 static void print_code(const struct dbt_vcpu *d, const struct translation *t)
