@@ -59,7 +59,12 @@ void access_address(struct tr *tr, const struct guest_mem *mem, bool with_segmen
     unsigned size = mem->address_size;
     if (mem->base == GPR_RIP) {
         emit_load(e, SCRATCH, frame_mem(FRAME_RIP_PAGE));
-        lea_scratch(tr, emit_at(SCRATCH, disp + tr->next), size);
+        int32_t distance;
+        if (__builtin_add_overflow(disp, tr->next, &distance)) {
+            emit_lea(e, SCRATCH, emit_at(SCRATCH, tr->next));
+            distance = disp;
+        }
+        lea_scratch(tr, emit_at(SCRATCH, distance), size);
     } else if (mem->base == GPR_ZERO && mem->index == GPR_ZERO) {
         emit_mov_imm(e, SCRATCH, size == 8 ? (uint64_t)mem->disp : (uint32_t)mem->disp);
     } else {
