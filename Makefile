@@ -36,6 +36,7 @@ fuzz-cpu: # interpreter against processor, translator against interpreter; CASES
 	@tools/setup build test
 	@$(MAKE) --no-print-directory all
 	@$(BUILD)/tests/x86/silicon/cpu-fuzz $(or $(SEED),$(shell date +%s)) $(or $(CASES),20000000) $$(nproc)
+	@$(BUILD)/tests/x86/silicon/cpu-fuzz $(or $(SEED),$(shell date +%s)) $(or $(CASES),20000000) $$(nproc) dbt
 	@$(BUILD)/tests/x86/blocks/x86-blocks $(or $(SEED),$(shell date +%s)) $(or $(BLOCKS),5000000) interp dbt
 	@$(BUILD)/tests/x86/blocks/x86-blocks $(or $(SEED),$(shell date +%s)) $$(($(or $(BLOCKS),5000000) / 10)) interp lockstep
 

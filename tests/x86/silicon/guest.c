@@ -7,6 +7,8 @@
 #include "case.h"
 
 #include <cpuid.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,6 +98,19 @@ void host_vendor(char vendor[13])
     vendor[12] = 0;
 }
 
+/* The translator handles faults of its own by the signals that native.c takes: whoever runs has
+ * them. */
+static const int signals[] = {SIGSEGV, SIGILL, SIGFPE, SIGTRAP, SIGBUS};
+static struct sigaction native_actions[ARRAY_LEN(signals)], engine_actions[ARRAY_LEN(signals)];
+
+static void exchange_signals(const struct sigaction *now, struct sigaction *before)
+{
+    if (engine_actions[0].sa_sigaction == native_actions[0].sa_sigaction && !before)
+        return; /* an engine without */
+    for (unsigned i = 0; i < ARRAY_LEN(signals); i++)
+        sigaction(signals[i], now ? &now[i] : NULL, before ? &before[i] : NULL);
+}
+
 static void fail(const struct error *err)
 {
     fprintf(stderr, "cpu-fuzz: %s\n", err->text);
@@ -122,10 +137,12 @@ void guest_create(const struct engine_type *type)
         abort(); /* mapped in one piece */
     guest.world = (struct vcpu_world){
         .mem = guest.mem, .a20_mask = ~0ull, .lock = no_lock, .unlock = no_lock};
+    exchange_signals(NULL, native_actions);
     if (type->create(&guest.engine, guest.mem, &err) ||
         vcpu_create(&guest.cpu, 0, &guest.model, &guest.world) ||
         type->vcpu_attach(guest.engine, guest.cpu, &err))
         fail(&err);
+    exchange_signals(native_actions, engine_actions);
     build_tables();
 }
 
@@ -235,7 +252,12 @@ void guest_run(const struct input *input, struct outcome *outcome)
     cpu->fault_vector = -1;
     cpu_update_mode(cpu);
     guest.type->sync_in(guest.engine, cpu);
+    sigset_t mask;
+    exchange_signals(engine_actions, NULL);
+    pthread_sigmask(SIG_BLOCK, NULL, &mask);
     enum vcpu_exit why = guest.type->vcpu_run(guest.engine, cpu);
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
+    exchange_signals(native_actions, NULL);
     guest.type->sync_out(guest.engine, cpu);
     memcpy(outcome->gpr, cpu->gpr, sizeof(outcome->gpr));
     take_unit(&cpu->fpu, &outcome->unit);

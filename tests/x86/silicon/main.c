@@ -3,7 +3,7 @@
  * cpu-fuzz: random instructions by the interpreter and by the processor itself.
  *
  *   cpu-fuzz SEED COUNT [PROCESSES [ENGINE]]   compares COUNT cases; replays the known ones first
- *   cpu-fuzz replay 'LINE'            one case, as a mismatch prints it
+ *   cpu-fuzz replay 'LINE' [ENGINE]   one case, as a mismatch prints it
  *   cpu-fuzz excluded                 which instructions are not compared, and why
  *
  * Prints TAP, so that the tests run it as it is. Exit status 0: everything agrees.
@@ -17,10 +17,12 @@
 #include <unistd.h>
 
 #include "case.h"
+#include "base/error.h"
+#include "engine/dbt/dbt.h"
 #include "engine/interp/interp.h"
 
 /* What is compared with the processor. */
-static const struct engine_type *const engines[] = {&interp_engine};
+static const struct engine_type *const engines[] = {&interp_engine, &dbt_engine};
 static const struct engine_type *engine = &interp_engine;
 
 enum { PROCESSES_MAX = 64, SHOWN = 100, SHOWN_OF_EACH = 1 };
@@ -51,7 +53,7 @@ static void describe(const struct input *input, const char *what)
     case_agrees(&small, &insn, out);
     fprintf(out, "    cpu-fuzz replay '");
     case_print(&small, out);
-    fprintf(out, "'\n");
+    fprintf(out, "' %s\n", engine->name);
     fclose(out);
     fputs(text, stdout);
     fflush(stdout);
@@ -190,7 +192,8 @@ static bool choose_engine(const char *name)
 
 static int usage(void)
 {
-    fputs("usage: cpu-fuzz SEED COUNT [PROCESSES [ENGINE]] | replay 'LINE' | excluded\n", stderr);
+    fputs("usage: cpu-fuzz SEED COUNT [PROCESSES [ENGINE]] | replay 'LINE' [ENGINE] | excluded\n",
+          stderr);
     return 2;
 }
 
@@ -200,7 +203,10 @@ int main(int argc, char **argv)
         print_excluded(stdout);
         return 0;
     }
-    if (argc == 3 && strcmp(argv[1], "replay") == 0) {
+    dbt_hot = 1;
+    if ((argc == 3 || argc == 4) && strcmp(argv[1], "replay") == 0) {
+        if (argc == 4 && !choose_engine(argv[3]))
+            return usage();
         int status = in_child(run_line, argv[2]);
         puts(status == AGREES ? "agrees" : "differs");
         return status;
@@ -221,6 +227,11 @@ int main(int argc, char **argv)
         const char *why = "the rules of what may differ were proven on other vendors' processors; "
                           "make fuzz-cpu compares on this one";
         printf("ok 1 - known cases # SKIP %s\nok 2 - random cases # SKIP %s\n", why, why);
+        return 0;
+    }
+    struct error err;
+    if (engine->usable && engine->usable(&err)) {
+        printf("ok 1 - known cases # SKIP %s\nok 2 - random cases # SKIP %s\n", err.text, err.text);
         return 0;
     }
     int status = in_child(NULL, NULL);
