@@ -1,6 +1,6 @@
 ; SPDX-License-Identifier: GPL-2.0-or-later
-; Paging in all formats: every combination of rights against the manual's rules, reserved bits, error
-; codes, CR2, accessed and dirty bits. SDM 3A chapter 4.
+; Paging in all formats: reserved bits, large pages, accesses across pages, tables that change. SDM 3A
+; chapter 4. Rights are permissions.asm's.
 %include "common.inc"
 
 ; Tables: the format's upper levels, at PLAY; what is tested has an entry each in two levels.
@@ -14,316 +14,7 @@
 %define TEST_VA         0x800000
 %define USER_VA         0xc00000
 
-; A combination: bits of the two entries and of the control registers.
-%define PDE_U           1
-%define PDE_W           2
-%define PTE_U           4
-%define PTE_W           8
-%define PTE_P           16
-%define PDE_NX          32
-%define PTE_NX          64
-%define C_WP            128
-%define C_SMEP          256
-%define C_SMAP          512
-%define C_AC            1024
-%define COMBOS          2048
-
         bits    32
-combo:  dq      0
-wanted: dq      0                       ; vector
-wanted_error: dq 0
-kind:   dq      0                       ; 0 read, 1 write, 2 execute
-level:  dq      0
-told:   dq      0                       ; do error codes tell of fetches, without SMEP?
-pde_at: dq      0
-width:  dq      0                       ; bytes an entry
-
-; The rules of 4.6 and 4.7: what comes of the access. For 32- and 64-bit code.
-%macro rules 0
-        mov     ebx, [combo]
-        mov     edx, [kind]
-        xor     ecx, ecx
-        cmp     edx, 1
-        jne     %%not_write
-        or      ecx, 2
-%%not_write:
-        cmp     edx, 2
-        jne     %%not_fetch
-        test    ebx, C_SMEP
-        jnz     %%tell
-        cmp     dword [told], 0
-        je      %%not_fetch
-%%tell: or      ecx, 16
-%%not_fetch:
-        cmp     dword [level], 3
-        jne     %%kernel
-        or      ecx, 4
-%%kernel:
-        test    ebx, PTE_P
-        jz      %%fault
-        or      ecx, 1
-        mov     eax, ebx
-        shr     eax, 2
-        and     eax, ebx                ; PDE_U and PDE_W, of both
-        cmp     edx, 2
-        jne     %%data
-        test    ebx, PDE_NX | PTE_NX
-        jnz     %%fault
-%%data: cmp     dword [level], 3
-        jne     %%by_kernel
-        test    al, PDE_U
-        jz      %%fault
-        cmp     edx, 1
-        jne     %%fine
-        test    al, PDE_W
-        jz      %%fault
-        jmp     %%fine
-%%by_kernel:
-        test    al, PDE_U
-        jz      %%supervisor_page
-        cmp     edx, 2
-        jne     %%user_data
-        test    ebx, C_SMEP
-        jnz     %%fault
-        jmp     %%fine
-%%user_data:
-        test    ebx, C_SMAP
-        jz      %%supervisor_page
-        test    ebx, C_AC
-        jz      %%fault
-%%supervisor_page:
-        cmp     edx, 1
-        jne     %%fine
-        test    ebx, C_WP
-        jz      %%fine
-        test    al, PDE_W
-        jz      %%fault
-%%fine: mov     dword [wanted], NOTHING
-        cmp     dword [level], 3
-        jne     %%end
-        mov     dword [wanted], END
-        jmp     %%end
-%%fault: mov    dword [wanted], 14
-        mov     [wanted_error], ecx
-%%end:
-%endmacro
-
-; The entries of the combination.
-%macro entries 0
-        mov     ebx, [combo]
-        mov     edi, [pde_at]
-        xor     eax, eax
-        test    ebx, PDE_U
-        jz      %%a
-        or      eax, 4
-%%a:    test    ebx, PDE_W
-        jz      %%b
-        or      eax, 2
-%%b:    or      eax, TEST_PT | 1
-        mov     [edi], eax
-        xor     eax, eax
-        test    ebx, PTE_U
-        jz      %%c
-        or      eax, 4
-%%c:    test    ebx, PTE_W
-        jz      %%d
-        or      eax, 2
-%%d:    test    ebx, PTE_P
-        jz      %%e
-        or      eax, 1
-%%e:    or      eax, TEST_PHYS
-        mov     [TEST_PT], eax
-        cmp     dword [width], 8
-        jne     %%narrow
-        xor     eax, eax
-        test    ebx, PDE_NX
-        jz      %%f
-        or      eax, 0x80000000
-%%f:    mov     [edi + 4], eax
-        xor     eax, eax
-        test    ebx, PTE_NX
-        jz      %%g
-        or      eax, 0x80000000
-%%g:    mov     [TEST_PT + 4], eax
-%%narrow:
-%endmacro
-
-%macro push_flags 1
-%if %1 == 64
-        push    qword [user_flags]
-%else
-        push    dword [user_flags]
-%endif
-%endmacro
-%macro load_flags 1
-        push_flags %1
-%if %1 == 64
-        popfq
-%else
-        popfd
-%endif
-%endmacro
-%macro clear_flags 1
-        push    2
-%if %1 == 64
-        popfq
-%else
-        popfd
-%endif
-%endmacro
-; all_combos NAME, BITS
-%macro all_combos 2
-%assign l 0
-%rep 2
-%assign k 0
-%rep 3
-%if k == 0
-  %define kind_name ', read'
-%elif k == 1
-  %define kind_name ', write'
-%else
-  %define kind_name ', execute'
-%endif
-%if l == 0
-        case    %1, ', level 0', kind_name
-%else
-        case    %1, ', level 3', kind_name
-%endif
-        mov     dword [kind], k
-        mov     dword [level], l
-        call    run_combos%2
-%assign k k + 1
-%endrep
-%assign l l + 3
-%endrep
-%endmacro
-
-%macro run_body 2                       ; 32 or 64; registers' first letter
-        mov     dword [combo], 0
-%%next: cmp     dword [width], 8
-        je      %%wide
-        test    dword [combo], PDE_NX | PTE_NX
-        jnz     %%skip
-%%wide: entries
-        rules
-        mov     %2bx, cr0
-        and     ebx, ~0x10000
-        test    dword [combo], C_WP
-        jz      %%no_wp
-        or      ebx, 0x10000
-%%no_wp: mov    cr0, %2bx
-        mov     %2bx, cr4
-        and     ebx, ~0x300000
-        test    dword [combo], C_SMEP
-        jz      %%no_smep
-        or      ebx, 0x100000
-%%no_smep:
-        test    dword [combo], C_SMAP
-        jz      %%no_smap
-        or      ebx, 0x200000
-%%no_smap: mov  cr4, %2bx
-        mov     %2bx, cr3
-        mov     cr3, %2bx
-        mov     dword [user_flags], 2
-        test    dword [combo], C_AC
-        jz      %%no_ac
-        mov     dword [user_flags], 0x40002
-%%no_ac:
-        mov     ebx, TEST_VA + 8
-        mov     edx, TEST_VA
-        mov     esi, [kind]
-        cmp     dword [level], 3
-        je      %%user
-        try
-        cmp     esi, 1
-        jb      %%read
-        ja      %%call
-        load_flags %1
-        mov     [%2bx], eax
-        jmp     %%accessed
-%%read: load_flags %1
-        mov     eax, [%2bx]
-        jmp     %%accessed
-%%call: load_flags %1
-        call    %2dx
-%%accessed:
-        clear_flags %1
-        tried
-        jmp     %%look
-%%user: shl     esi, 4
-        add     esi, USER_VA
-        try
-        push    UDATA
-        push    USER_VA + 0xff0
-        push_flags %1
-%if %1 == 64
-        push    UCODE64
-        push    rsi
-        iretq
-%else
-        push    UCODE
-        push    esi
-        mov     ax, UDATA
-        mov     ds, ax
-        iretd
-%endif
-        tried
-%%look: mov     eax, [seen_vector]
-        cmp     eax, [wanted]
-        jne     %%bad
-        cmp     eax, 14
-        jne     %%was_fine
-        mov     eax, [seen_error]
-        cmp     eax, [wanted_error]
-        jne     %%bad
-        mov     eax, [seen_cr2]
-        mov     ecx, TEST_VA
-        cmp     dword [kind], 2
-        je      %%fetch
-        add     ecx, 8
-%%fetch: cmp    eax, ecx
-        jne     %%bad
-        test    dword [TEST_PT], 0x40   ; never dirty by an access that faulted
-        jnz     %%bad
-        jmp     %%skip
-%%was_fine:
-        mov     edi, [pde_at]
-        test    dword [edi], 0x20
-        jz      %%bad
-        mov     eax, [TEST_PT]
-        and     eax, 0x60
-        mov     ecx, 0x20
-        cmp     dword [kind], 1
-        jne     %%clean
-        or      ecx, 0x40
-%%clean: cmp    eax, ecx
-        je      %%skip
-%%bad:  mov     eax, [combo]
-        mov     [result], eax
-        mov     eax, [TEST_PT]
-        mov     [result + 8], eax
-        is      result, -1              ; the combination that failed, and its PTE
-        is      result + 8, -1
-        is      wanted, -1
-        is      seen_vector, -1
-        is      seen_error, -1
-        is      wanted_error, -1
-        is      seen_cr2, -1
-        jmp     %%end
-%%skip: inc     dword [combo]
-        cmp     dword [combo], COMBOS
-        jb      %%next
-%%end:  mov     %2bx, cr4
-        and     ebx, ~0x300000
-        mov     cr4, %2bx
-        mov     dword [user_flags], 2
-        ret
-%endmacro
-
-        bits    32
-run_combos32:
-        run_body 32, e
-
 ; The page with the user's accesses: at 0 a read, at 16 a write, at 32 a call. EBX is where, EDX the
 ; page; the same bytes in 32- and 64-bit code. And the page that is tested: a RET.
 make_pages:
@@ -367,15 +58,11 @@ main:
         call    clear_tables
         mov     dword [PD32], 0x83
         mov     dword [PD32 + 12], USER_PT | 7
-        mov     dword [pde_at], PD32 + 8
-        mov     dword [width], 4
-        mov     dword [told], 0
         mov     eax, cr4
         or      eax, 0x10
         mov     cr4, eax
         mov     eax, PD32
         call    paging_on
-        all_combos '32-bit paging', 32
 
         case    'PDE not present'
         mov     dword [PD32 + 8], TEST_PT | 6
@@ -517,9 +204,6 @@ here_rep:
         mov     dword [PD_PAE], 0x83
         mov     dword [PD_PAE + 8], 0x200083
         mov     dword [PD_PAE + 48], USER_PT | 7
-        mov     dword [pde_at], PD_PAE + 32
-        mov     dword [width], 8
-        mov     dword [told], 1
         mov     ecx, EFER_MSR
         rdmsr
         or      eax, 0x800
@@ -529,7 +213,6 @@ here_rep:
         mov     cr4, eax
         mov     eax, PDPT_PAE
         call    paging_on
-        all_combos 'PAE', 32
         case    'PAE: reserved bits'
         mov     dword [PD_PAE + 32], TEST_PT | 7
         mov     dword [PD_PAE + 36], 0
@@ -598,10 +281,6 @@ here_rep:
 
 EFER_MSR equ    0xc0000080
 %include "long.inc"
-        bits    64
-run_combos64:
-        run_body 64, r
-
         bits    32
 main64: call    enter_long
         bits    64
@@ -610,12 +289,8 @@ main64: call    enter_long
         mov     dword [USER_PHYS], 0x80cd038b
         mov     dword [USER_PT], USER_PHYS | 7
         mov     dword [PD + 48], USER_PT | 7
-        mov     dword [pde_at], PD + 32
-        mov     dword [width], 8
-        mov     dword [told], 1
         mov     rax, cr3
         mov     cr3, rax
-        all_combos '4-level paging', 64
 
 ; The user page's read of this address raises it.
 %macro user64_at_faults 3
