@@ -490,6 +490,8 @@ static void ignore_w(const struct decoded *d, struct plan *plan)
     case ZYDIS_MNEMONIC_VCVTUSI2SD:
     case ZYDIS_MNEMONIC_VCVTUSI2SS:
     case ZYDIS_MNEMONIC_VMOVD:
+    case ZYDIS_MNEMONIC_VPCMPESTRI: /* lengths in eax and edx */
+    case ZYDIS_MNEMONIC_VPCMPESTRM:
     case ZYDIS_MNEMONIC_VPEXTRD:
     case ZYDIS_MNEMONIC_VPINSRD:
         general = true; /* with a memory operand too */
