@@ -12,8 +12,9 @@ enum { STEPS = 200000 };
 
 struct trace {
     uint64_t undefined;
+    uint64_t next; /* what is undefined once the instruction at work is done */
     unsigned steps;
-    bool undecided;
+    bool undecided, ended;
 };
 
 /* Does it leave flags of MXCSR open where it faults? How much of a first step is told when a second
@@ -38,6 +39,7 @@ static void look(struct trace *t, const struct machine *m, const struct vcpu *cp
     uint8_t bytes[15];
     ZydisDecodedInstruction insn;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+    t->next = t->undefined;
     gva_t linear = cpu->seg[SEG_CS].base + cpu->rip;
     if (linear >= HANDLERS && linear < HANDLERS + 256)
         t->undecided |= t->undefined != 0; /* it is in the frame */
@@ -52,11 +54,11 @@ static void look(struct trace *t, const struct machine *m, const struct vcpu *cp
         return;
     t->undecided |= (flags->tested & t->undefined) != 0;
     uint64_t undefined = program_undefined_flags(&insn);
-    bool shifts = undefined && !flags->undefined; /* by 0 they change none */
-    if (!shifts && insn.meta.category != ZYDIS_CATEGORY_SHIFT &&
-        insn.meta.category != ZYDIS_CATEGORY_ROTATE)
-        t->undefined &= ~(uint64_t)(flags->modified | flags->set_0 | flags->set_1);
-    t->undefined |= undefined;
+    /* Shifts by 0 and strings of length 0 change none. */
+    if (insn.meta.category != ZYDIS_CATEGORY_SHIFT && insn.meta.category != ZYDIS_CATEGORY_ROTATE &&
+        insn.meta.category != ZYDIS_CATEGORY_STRINGOP && (flags->undefined || !undefined))
+        t->next &= ~(uint64_t)(flags->modified | flags->set_0 | flags->set_1);
+    t->next |= undefined;
 }
 
 static void step(struct trace *t, struct machine *m, struct vcpu *cpu)
@@ -65,13 +67,14 @@ static void step(struct trace *t, struct machine *m, struct vcpu *cpu)
     enum vcpu_exit why;
     switch (run_between(in, &why)) {
     case RUN_LEAVE:
-        t->steps = STEPS;
+        t->ended = true;
         return;
     case RUN_AGAIN:
         return;
     default:
         look(t, m, cpu);
-        run_careful(cpu);
+        run_careful(cpu); /* raises without changing flags */
+        t->undefined = t->next;
     }
 }
 
@@ -82,7 +85,7 @@ bool trace_undecided(struct machine *m, const struct program *p)
     t = (struct trace){0};
     if (setjmp(cpu->fault_exit) && !run_deliver_fault(cpu))
         return t.undecided || t.undefined;
-    while (t.steps++ < STEPS && !t.undecided)
+    while (t.steps++ < STEPS && !t.undecided && !t.ended)
         step(&t, m, cpu);
-    return t.undecided || t.undefined || t.steps == STEPS;
+    return t.undecided || t.undefined || !t.ended;
 }
