@@ -97,7 +97,7 @@ static void dead_blocks_are_freed(void **state)
 }
 
 /* Enters 53,000 runs of instructions at every byte: more than the cache may keep. */
-static void limit(void **state)
+static void enter_everywhere(struct machine *m)
 {
     static const uint8_t program[] = {
         0xbd, 0x06, 0x10,       /* mov bp, 0x1006 */
@@ -108,20 +108,124 @@ static void limit(void **state)
         0xff, 0xe7,             /* jmp di */
         0xf4,                   /* hlt */
     };
-    struct machine m;
     uint8_t nops[64];
-    (void)state;
-    machine_init(&m, program, sizeof(program));
+    machine_init(m, program, sizeof(program));
     memset(nops, 0x90, sizeof(nops));
     store_le16(nops + 62, 0xe5ff); /* jmp bp */
     for (unsigned at = 0x2000; at <= 0xf000; at += sizeof(nops))
-        assert_true(ram_copy_in(m.bench->ram, at, nops, sizeof(nops)));
+        assert_true(ram_copy_in(m->bench->ram, at, nops, sizeof(nops)));
+}
+
+static void limit(void **state)
+{
+    struct machine m;
+    (void)state;
+    enter_everywhere(&m);
     machine_run(&m);
     const struct interp_vcpu *in = interp_vcpu(m.bench->cpu);
     assert_true(in->statistics.blocks_made > 0xd000);
     /* One for the first memory map, and one each time the limit was reached. */
     assert_in_range(in->statistics.flushes, 2, 4);
     assert_true(in->code_bytes < CODE_LIMIT);
+    machine_end(&m);
+}
+
+/* As the translator uses the cache: what has not been run for long goes, what runs stays. */
+static void cold_code_goes(void **state)
+{
+    struct machine m;
+    (void)state;
+    enter_everywhere(&m);
+    struct interp_vcpu *in = interp_vcpu(m.bench->cpu);
+    in->outer = &m;
+    cpu_request(m.bench->cpu, VCPU_REQ_ENGINE); /* nothing is tied */
+    machine_run(&m);
+    assert_int_equal(in->statistics.flushes, 1);
+    assert_true(in->statistics.cold_dropped > 0xc000);
+    assert_in_range(in->statistics.blocks_made, 0xd001, 0xd010);
+    assert_in_range(in->ops_bytes, OPS_LIMIT / 2, OPS_LIMIT + 2 * BLOCK_OPS * sizeof(struct op));
+    assert_true(in->code_bytes < 2 * OPS_LIMIT);
+    size_t bytes = 0;
+    for (const struct block_ops *ops = in->ops_first; ops; ops = ops->next) {
+        const struct block *block = ops->block;
+        assert_ptr_equal(cache_find(in, block->page->gpa | block->offset, block->mode), block);
+        bytes += sizeof(*ops) + block->op_count * sizeof(struct op);
+    }
+    assert_int_equal(bytes, in->ops_bytes);
+    machine_end(&m);
+}
+
+/* A block whose ops were given back has them again when it runs, if its code is still the same. */
+static void ops_are_made_anew(void **state)
+{
+    static const uint8_t program[] = {
+        0x40, /* inc ax */
+        0xf4, /* hlt */
+    };
+    static const uint8_t other[] = {
+        0x40, /* inc ax */
+        0x40, /* inc ax */
+        0xf4, /* hlt */
+    };
+    struct machine m;
+    (void)state;
+    machine_init(&m, program, sizeof(program));
+    struct interp_vcpu *in = interp_vcpu(m.bench->cpu);
+    machine_run(&m);
+    for (unsigned round = 0; round < 2; round++) {
+        m.bench->cpu->rip = START;
+        m.bench->cpu->halted = false;
+        struct block *block = run_lookup(m.bench->cpu);
+        cache_give_back(in, block);
+        assert_null(block->ops);
+        assert_int_equal(in->ops_bytes, 0);
+        if (round == 1)
+            assert_true(ram_copy_in(m.bench->ram, START, other, sizeof(other)));
+        machine_run(&m);
+    }
+    assert_int_equal(m.bench->cpu->gpr[RAX], 1 + 1 + 2);
+    assert_int_equal(in->statistics.ops_made_anew, 1);
+    assert_int_equal(in->statistics.blocks_made, 2);
+    machine_end(&m);
+}
+
+/* An instruction that is run by itself is the one that is there, whatever was there before. */
+static void steps_follow_memory(void **state)
+{
+    static const uint8_t program[] = {
+        0xb8, 0x34, 0x12, /* mov ax, 0x1234 */
+        0x40,             /* inc ax */
+    };
+    static const uint8_t last[] = {0xb8, 0x34}; /* on the page's end, and the page behind: */
+    static const uint8_t behind[] = {0x12};
+    struct machine m;
+    (void)state;
+    machine_init(&m, program, sizeof(program));
+    struct interp_vcpu *in = interp_vcpu(m.bench->cpu);
+    struct vcpu *cpu = m.bench->cpu;
+    cpu_take_view(cpu);
+    run_careful(cpu);
+    assert_int_equal(cpu->gpr[RAX], 0x1234);
+    run_careful(cpu);
+    assert_int_equal(cpu->gpr[RAX], 0x1235);
+    assert_int_equal(in->statistics.steps_made, 2);
+    cpu->rip = START;
+    run_careful(cpu);
+    assert_int_equal(in->statistics.steps_made, 2);
+    assert_true(ram_copy_in(m.bench->ram, START + 2, "\x56", 1));
+    cpu->rip = START;
+    run_careful(cpu);
+    assert_int_equal(cpu->gpr[RAX], 0x5634);
+    assert_int_equal(in->statistics.steps_made, 3);
+    assert_int_equal(in->statistics.blocks_made, 0);
+    assert_true(ram_copy_in(m.bench->ram, 0x1ffe, last, sizeof(last)));
+    assert_true(ram_copy_in(m.bench->ram, 0x2000, behind, sizeof(behind)));
+    cpu->rip = 0x1ffe;
+    run_careful(cpu);
+    assert_int_equal(cpu->gpr[RAX], 0x1234);
+    assert_int_equal(cpu->rip, 0x2001);
+    assert_int_equal(in->statistics.blocks_made, 1);
+    assert_int_equal(cpu->icount, 5);
     machine_end(&m);
 }
 
@@ -318,6 +422,9 @@ int main(void)
         cmocka_unit_test(interrupt_waits),
         cmocka_unit_test(dead_blocks_are_freed),
         cmocka_unit_test(limit),
+        cmocka_unit_test(cold_code_goes),
+        cmocka_unit_test(ops_are_made_anew),
+        cmocka_unit_test(steps_follow_memory),
         cmocka_unit_test(undecodable_is_forgotten),
         cmocka_unit_test(instructions_counted),
     };

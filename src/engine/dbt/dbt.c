@@ -178,15 +178,17 @@ static struct translation *translation_at_rip(struct dbt_vcpu *d, uint32_t varia
     if (block->page && block_fits(cpu, block, cpu->rip) && ++block->heat >= dbt_hot) {
         bool full;
         t = translate(d, block, variant, &full);
-        if (t)
+        if (t) {
+            cache_give_back(d->in, block);
             return t;
+        }
         if (full)
             flush_code(d);
         else
             block->heat = 0;
     }
     d->statistics.interpreted_blocks++;
-    d->statistics.crossing += block->op_count > 1 && block->ops[0].length == 0;
+    d->statistics.crossing += block_crosses(block);
     run_heed(cpu);
     run_block(cpu);
     return NULL;

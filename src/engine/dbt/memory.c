@@ -153,11 +153,9 @@ bool dbt_fill(struct dbt_vcpu *d, gva_t addr, bool write)
 void dbt_forget_operand(struct dbt_vcpu *d)
 {
     struct vcpu *cpu = d->cpu;
-    const struct block *block = run_lookup(cpu);
-    if (!block)
+    const struct op *op = run_op(cpu);
+    if (!op)
         return;
-    const struct op *op = &block->ops[0];
-    cpu->gpr[GPR_RIP] = cpu->rip;
     gva_t addr = op_offset(cpu, op);
     if (!op->direct)
         addr += cpu->seg[op->seg].base;

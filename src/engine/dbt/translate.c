@@ -102,12 +102,6 @@ static void instructions(struct tr *tr, const uint8_t *page)
     control_go(tr, tr->next);
 }
 
-/* A block of one instruction that runs over the page's end. */
-static bool is_crossing(const struct block *block)
-{
-    return block->op_count > 1 && block->ops[0].length == 0;
-}
-
 unsigned block_code(const struct dbt_vcpu *d, const struct block *block, unsigned at,
                     uint8_t *bytes)
 {
@@ -116,7 +110,7 @@ unsigned block_code(const struct dbt_vcpu *d, const struct block *block, unsigne
         return 0;
     unsigned first = (unsigned)min_u64(PAGE_SIZE - at, 16);
     memcpy(bytes, page + at, first);
-    if (!is_crossing(block))
+    if (!block_crosses(block))
         return first;
     unsigned second = block->ops[0].extra8;
     memcpy(bytes + first, block->ops[0].data, second);
@@ -139,7 +133,7 @@ struct translation *translate(struct dbt_vcpu *d, struct block *block, uint32_t 
     struct code_memory *code = &d->code;
     const uint8_t *page;
     *full = false;
-    bool crossing = is_crossing(block);
+    bool crossing = block_crosses(block);
     if (!code_bytes(d, block, &page) || (crossing && block->ops[0].extra8 > 8))
         return NULL;
     size_t begin = (code->used + 15) & ~(size_t)15;

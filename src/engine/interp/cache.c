@@ -6,6 +6,11 @@
  * drops all the page's blocks. Blocks point only to blocks of their own page, so they go together.
  * A dropped block may be the one that runs: its ops are turned into op_resync, and its memory is
  * freed later.
+ *
+ * Ops are much larger than blocks. Beside the translator most are needed only while a block is
+ * cold, and most blocks that ever run do so a few times and never again. So a block that was
+ * translated gives its ops back, and what is left is kept in a queue: the oldest block goes, unless
+ * it has been run since it came to the queue's end last.
  */
 #include "engine/interp/internal.h"
 
@@ -40,10 +45,15 @@ static uint16_t block_key(unsigned offset, uint32_t mode)
     return (uint16_t)(0x8000 | (mode & CODE_SIZE) << 12 | offset);
 }
 
+static unsigned key_home(const struct code_page *page, uint16_t key)
+{
+    return (key ^ key >> 5) & (page->limit - 1);
+}
+
 /* Where the key is, or the free place for it. The page has room. */
 static unsigned key_slot(const struct code_page *page, uint16_t key)
 {
-    unsigned slot = (key ^ key >> 5) & (page->limit - 1);
+    unsigned slot = key_home(page, key);
     while (page->keys[slot] && page->keys[slot] != key)
         slot = (slot + 1) & (page->limit - 1);
     return slot;
@@ -60,10 +70,10 @@ struct block *cache_find(struct interp_vcpu *in, gpa_t gpa, uint32_t mode)
 /* Room for one more. */
 static bool page_grow(struct interp_vcpu *in, struct code_page *page)
 {
-    if (page->count * 2 < page->limit)
+    if (page->count * 4 < page->limit * 3)
         return true;
     struct code_page larger = *page;
-    larger.limit = page->limit ? page->limit * 2 : 16;
+    larger.limit = page->limit ? page->limit * 2 : 8;
     larger.keys = calloc(larger.limit, sizeof(uint16_t));
     larger.blocks = calloc(larger.limit, sizeof(struct block *));
     if (!larger.keys || !larger.blocks) {
@@ -84,9 +94,57 @@ static bool page_grow(struct interp_vcpu *in, struct code_page *page)
     return true;
 }
 
-static size_t block_size(const struct block *block)
+static size_t ops_size(const struct block *block)
 {
-    return sizeof(*block) + block->op_count * sizeof(struct op);
+    return sizeof(struct block_ops) + block->op_count * sizeof(struct op);
+}
+
+static struct block_ops *ops_of(const struct block *block)
+{
+    return CONTAINER_OF(block->ops, struct block_ops, ops);
+}
+
+static void queue_add(struct interp_vcpu *in, struct block_ops *ops)
+{
+    ops->next = NULL;
+    ops->before = in->ops_last;
+    *(in->ops_last ? &in->ops_last->next : &in->ops_first) = ops;
+    in->ops_last = ops;
+}
+
+static void queue_remove(struct interp_vcpu *in, struct block_ops *ops)
+{
+    *(ops->before ? &ops->before->next : &in->ops_first) = ops->next;
+    *(ops->next ? &ops->next->before : &in->ops_last) = ops->before;
+}
+
+static void ops_enter(struct interp_vcpu *in, struct block *block)
+{
+    in->ops_bytes += ops_size(block);
+    ops_of(block)->block = block;
+    queue_add(in, ops_of(block));
+}
+
+static void ops_leave(struct interp_vcpu *in, struct block *block)
+{
+    if (!ops_of(block)->block)
+        return;
+    in->ops_bytes -= ops_size(block);
+    ops_of(block)->block = NULL;
+    queue_remove(in, ops_of(block));
+}
+
+static void block_free(struct block *block)
+{
+    if (block->ops)
+        free(ops_of(block));
+    free(block);
+}
+
+static uint8_t *heat_of(struct interp_vcpu *in, const struct block *block)
+{
+    uint64_t hash = ((block->page->key | block->offset) + block->mode) * 0x9e3779b97f4a7c15;
+    return &in->heat[hash >> 48 & (HEAT_SLOTS - 1)];
 }
 
 static uint64_t chunk_mask(unsigned first, unsigned last)
@@ -130,7 +188,9 @@ void cache_insert(struct interp_vcpu *in, gpa_t gpa, struct block *block)
     page->blocks[slot] = block;
     block->page = page;
     page->chunks |= chunk_mask(block->offset, block->offset + block->seen - 1u);
-    in->code_bytes += block_size(block);
+    block->heat = *heat_of(in, block);
+    in->code_bytes += sizeof(*block) + ops_size(block);
+    ops_enter(in, block);
     in->statistics.blocks_made++;
 }
 
@@ -139,6 +199,20 @@ static const struct op *op_resync(struct vcpu *cpu, const struct op *op)
 {
     op_sync(cpu, op);
     return NULL;
+}
+
+/* The block is in no page any more. */
+static void bury(struct interp_vcpu *in, struct block *block)
+{
+    if (block->ops) {
+        ops_leave(in, block);
+        in->code_bytes -= ops_size(block);
+        for (unsigned k = 0; k < block->op_count; k++)
+            block->ops[k].fn = op_resync;
+    }
+    in->code_bytes -= sizeof(*block);
+    block->next = in->dead;
+    in->dead = block;
 }
 
 static void drop(struct interp_vcpu *in, struct code_page **at)
@@ -151,11 +225,7 @@ static void drop(struct interp_vcpu *in, struct code_page **at)
             continue;
         if (block->translations)
             in->block_dropped(in->cpu, block);
-        for (unsigned k = 0; k < block->op_count; k++)
-            block->ops[k].fn = op_resync;
-        in->code_bytes -= block_size(block);
-        block->next = in->dead;
-        in->dead = block;
+        bury(in, block);
     }
     in->code_bytes -= page->limit * (sizeof(uint16_t) + sizeof(struct block *));
     /* The flag stays while other vcpus may have code of the page: a needless call, no more. */
@@ -192,9 +262,99 @@ void cache_free_dead(struct interp_vcpu *in)
 {
     while (in->dead) {
         struct block *next = in->dead->next;
-        free(in->dead);
+        block_free(in->dead);
         in->dead = next;
     }
+}
+
+void cache_give_back(struct interp_vcpu *in, struct block *block)
+{
+    if (!block->ops || !block->page)
+        return;
+    ops_leave(in, block);
+    /* The first op of one that crosses has the bytes it hangs on: the translator's too. */
+    if (block_crosses(block))
+        return;
+    in->code_bytes -= ops_size(block);
+    free(ops_of(block));
+    block->ops = NULL;
+    in->statistics.ops_given_back++;
+}
+
+bool cache_ops(struct interp_vcpu *in, struct block *block, gva_t linear)
+{
+    if (block->ops)
+        return true;
+    gpa_t gpa = block->page->gpa | block->offset;
+    struct block *anew = decode_block(in, linear, gpa);
+    if (!anew)
+        return false;
+    bool same = anew->op_count == block->op_count && anew->count == block->count &&
+                anew->bytes == block->bytes;
+    if (same) {
+        block->ops = anew->ops;
+        anew->ops = NULL;
+        in->code_bytes += ops_size(block);
+        ops_enter(in, block);
+        in->statistics.ops_made_anew++;
+    }
+    block_free(anew);
+    if (!same)
+        cache_drop_page(in, gpa);
+    return same;
+}
+
+static struct code_page **page_link(struct interp_vcpu *in, const struct code_page *page)
+{
+    struct code_page **at = &in->pages[page_bucket(page->key)];
+    while (*at != page)
+        at = &(*at)->next;
+    return at;
+}
+
+/* Takes the block out of its page's table: what was put further on because of it moves up. */
+static void drop_block(struct interp_vcpu *in, struct block *block)
+{
+    struct code_page *page = block->page;
+    unsigned mask = page->limit - 1, hole = key_slot(page, block_key(block->offset, block->mode));
+    for (unsigned slot = (hole + 1) & mask; page->keys[slot]; slot = (slot + 1) & mask) {
+        unsigned home = key_home(page, page->keys[slot]);
+        if (((slot - home) & mask) < ((slot - hole) & mask))
+            continue;
+        page->keys[hole] = page->keys[slot];
+        page->blocks[hole] = page->blocks[slot];
+        hole = slot;
+    }
+    page->keys[hole] = 0;
+    page->blocks[hole] = NULL;
+    page->count--;
+    *heat_of(in, block) = (uint8_t)min_u64(block->heat, UINT8_MAX);
+    bury(in, block);
+    in->statistics.cold_dropped++;
+    if (page->count == 0)
+        drop(in, page_link(in, page));
+}
+
+void cache_drop_cold(struct interp_vcpu *in)
+{
+    const struct block_ops *last = in->ops_last;
+    while (in->ops_first && in->ops_bytes > OPS_LIMIT / 8 * 7) {
+        struct block_ops *ops = in->ops_first;
+        struct block *block = ops->block;
+        bool end = ops == last;
+        if (block->translations) {
+            cache_give_back(in, block);
+        } else if (block->used) {
+            block->used = false;
+            queue_remove(in, ops);
+            queue_add(in, ops);
+        } else {
+            drop_block(in, block);
+        }
+        if (end)
+            break;
+    }
+    in->cpu->exec_gen++; /* the jump cache may point to the dead */
 }
 
 /* Hands a written page to the other vcpus' threads. */

@@ -207,7 +207,7 @@ struct builder {
     unsigned mode;
     unsigned count; /* of ops */
     unsigned bad;   /* bytes looked at beyond a last instruction that cannot be decoded */
-    struct op ops[BLOCK_OPS + 2];
+    struct op *ops; /* BLOCK_OPS + 2 */
     ZydisDecodedInstruction insn;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 };
@@ -303,22 +303,27 @@ static void add_plain(struct builder *b, op_fn fn, unsigned offset)
 static struct block *finish(struct builder *b, gpa_t gpa, unsigned bytes, unsigned count,
                             const uint8_t *second)
 {
-    size_t size = sizeof(struct block) + b->count * sizeof(struct op);
-    struct block *block = malloc(size + (second ? 16 : 0));
-    if (!block)
+    size_t size = sizeof(struct block_ops) + b->count * sizeof(struct op);
+    struct block *block = calloc(1, sizeof(*block));
+    struct block_ops *ops = malloc(size + (second ? 16 : 0));
+    if (!block || !ops) {
+        free(block);
+        free(ops);
         return NULL;
-    memset(block, 0, sizeof(*block));
+    }
     block->offset = (uint16_t)(gpa & (PAGE_SIZE - 1));
     block->bytes = (uint16_t)bytes;
     block->seen = (uint16_t)min_u64(bytes + b->bad, PAGE_SIZE - block->offset);
-    block->count = (uint16_t)count;
+    block->count = (uint8_t)count;
     block->mode = (uint8_t)b->mode;
     block->op_count = (uint8_t)b->count;
-    memcpy(block->ops, b->ops, b->count * sizeof(struct op));
+    block->ops = ops->ops;
+    ops->block = block;
+    memcpy(ops->ops, b->ops, b->count * sizeof(struct op));
     if (second) {
-        uint8_t *kept = (uint8_t *)block + size;
+        uint8_t *kept = (uint8_t *)ops + size;
         memcpy(kept, second, 16);
-        block->ops[0].data = kept;
+        ops->ops[0].data = kept;
     }
     return block;
 }
@@ -341,12 +346,30 @@ static struct block *decode_crossing(struct builder *b, gva_t linear, gpa_t gpa,
     return finish(b, gpa, room, 1, bytes + room);
 }
 
+static void begin(struct builder *b, struct interp_vcpu *in, struct op *ops)
+{
+    b->in = in;
+    b->mode = in->cpu->code_mode & CODE_SIZE;
+    b->decoder = &in->interp->decoders[b->mode];
+    b->count = b->bad = 0;
+    b->ops = ops;
+}
+
+bool decode_step(struct interp_vcpu *in, const uint8_t *bytes, unsigned available, struct op *op)
+{
+    struct builder b;
+    bool ends = false;
+    begin(&b, in, op);
+    return decode_one(&b, bytes, available, 0, &ends) == STEP_OK;
+}
+
 struct block *decode_block(struct interp_vcpu *in, gva_t linear, gpa_t gpa)
 {
     struct vcpu *cpu = in->cpu;
     static const uint8_t nothing[PAGE_SIZE] __attribute__((aligned(4096))) = {0};
-    struct builder b = {.in = in, .mode = cpu->code_mode & CODE_SIZE};
-    b.decoder = &in->interp->decoders[b.mode];
+    struct op ops[BLOCK_OPS + 2];
+    struct builder b;
+    begin(&b, in, ops);
     const struct mem_range *range = mem_find(cpu->view, gpa);
     uint8_t open_bus[PAGE_SIZE];
     const uint8_t *page = nothing;

@@ -17,15 +17,28 @@ enum {
     JUMP_BITS = 14,
     JUMP_SLOTS = 1 << JUMP_BITS,
     PENDING_MAX = 64,
+    STEP_SLOTS = 1 << 10,
+    HEAT_SLOTS = 1 << 16,
 };
 
 /* What the code cache may take before it starts afresh. */
 #define CODE_LIMIT MIB(48)
 
+/* What ops may take of it where the translator runs what is hot: those that have not been run for
+ * longest go first. */
+#define OPS_LIMIT MIB(4)
+
 /* Address space for a vcpu's vector stubs: some 100,000 different instructions. */
 #define VECTOR_CODE_SIZE MIB(8)
 
 struct code_page;
+
+/* The ops of a block. All of them are in a queue: see cache.c. */
+struct block_ops {
+    struct block_ops *next, *before;
+    struct block *block; /* NULL: not in the queue */
+    struct op ops[];
+};
 
 /* A run of instructions on one page, entered at its start. An instruction that runs over the end of
  * its page is a block of its own, with a first op that compares the bytes on the second page. */
@@ -35,14 +48,15 @@ struct block {
     uint16_t offset; /* in the page */
     uint16_t bytes;  /* on this page */
     uint16_t seen; /* bytes on this page that decoding looked at: all that an undecodable end had */
-    uint16_t count; /* instructions */
-    uint8_t mode;   /* CODE_SIZE bits of code_mode */
+    uint8_t count; /* instructions */
+    uint8_t mode;  /* CODE_SIZE bits of code_mode */
     uint8_t op_count;
+    bool used;      /* run since the ops were last looked at */
+    struct op *ops; /* of a struct block_ops; NULL: given back, cache_ops makes them anew */
     /* The translator's: how often it ran here, and what became of it. */
-    uint32_t heat;
+    uint16_t heat;
     struct translation *translations;
     uint64_t careful, avoid; /* instructions, by number: see engine/dbt */
-    struct op ops[];
 };
 
 struct code_page {
@@ -64,8 +78,15 @@ struct jump {
     struct block *block;
 };
 
+/* An instruction run by itself, decoded. It holds wherever the same bytes are in the same mode. */
+struct step_op {
+    struct op op;
+    uint8_t bytes[15], mode;
+};
+
 struct interp_statistics {
-    uint64_t blocks_made, pages_made, pages_dropped, chunk_misses, flushes, faults, interrupts;
+    uint64_t blocks_made, pages_made, pages_dropped, chunk_misses, flushes, faults, interrupts,
+        steps_made, ops_given_back, ops_made_anew, cold_dropped;
 };
 
 struct interp_vcpu {
@@ -76,8 +97,10 @@ struct interp_vcpu {
     struct interp_vcpu *next; /* in the engine's list */
 
     struct code_page *pages[CODE_BUCKETS];
-    size_t code_bytes;
-    struct block *dead; /* dropped, perhaps still running: freed between blocks */
+    size_t code_bytes, ops_bytes;           /* ops_bytes: part of them */
+    struct block_ops *ops_first, *ops_last; /* all there are, oldest first */
+    struct block *dead;       /* dropped, perhaps still running: freed between blocks */
+    uint8_t heat[HEAT_SLOTS]; /* of blocks that were dropped as cold, by a hash */
     struct jump jumps[JUMP_SLOTS];
 
     /* Code written by others (devices, other vcpus), to be dropped by this thread. */
@@ -86,6 +109,9 @@ struct interp_vcpu {
     unsigned pending_count; /* > PENDING_MAX: too many, drop all */
 
     struct op step_ops[4]; /* for single steps */
+    bool in_step;          /* no block runs, but perhaps the instruction at step_rip: it counts */
+    uint64_t step_rip;
+    struct step_op steps[STEP_SLOTS]; /* by a hash of the address */
 
     /* For the translator, which uses this interpreter; else NULL. */
     void *outer;
@@ -109,10 +135,21 @@ static inline struct interp_vcpu *interp_vcpu(const struct vcpu *cpu)
 /* decode.c: makes the block at linear (= CS base + rip) whose first byte is at gpa. Raises #PF when
  * the first instruction runs on to a page that is not there. NULL: out of memory. */
 struct block *decode_block(struct interp_vcpu *in, gva_t linear, gpa_t gpa);
+/* One instruction, of which `available` bytes are there (15 at most). False: it cannot be decoded
+ * from these alone. */
+bool decode_step(struct interp_vcpu *in, const uint8_t *bytes, unsigned available, struct op *op);
 
 /* cache.c */
 struct block *cache_find(struct interp_vcpu *in, gpa_t gpa, uint32_t mode);
 void cache_insert(struct interp_vcpu *in, gpa_t gpa, struct block *block);
+/* The ops of the block at linear are there afterwards. False: its code is not what it was (it is
+ * dropped), or out of memory. */
+bool cache_ops(struct interp_vcpu *in, struct block *block, gva_t linear);
+/* The block is not expected to run here soon, and does not run now: its ops are freed, unless the
+ * translator needs them. */
+void cache_give_back(struct interp_vcpu *in, struct block *block);
+/* Frees what has not been run for longest, down to below OPS_LIMIT. Nothing links to it. */
+void cache_drop_cold(struct interp_vcpu *in);
 void cache_drop_page(struct interp_vcpu *in, gpa_t gpa);
 void cache_drop_all(struct interp_vcpu *in);
 void cache_free_dead(struct interp_vcpu *in);
@@ -125,6 +162,10 @@ struct block *run_lookup(struct vcpu *cpu);
 
 /* Goes to rip through run_lookup and ties op's `way` to the block there, if it is on op's page. */
 const struct op *go_link(struct vcpu *cpu, const struct op *op, unsigned way, uint64_t rip);
+
+/* The op of the instruction at cpu->rip, valid until the next is asked for; NULL: it runs over a
+ * page's end, or cannot be decoded. Raises. */
+const struct op *run_op(struct vcpu *cpu);
 
 /* The parts of the run loop, for an engine that has a loop of its own. run_between does what is due
  * between blocks; then run_block or run_careful (one instruction, with all that surrounds it) may
@@ -139,6 +180,12 @@ bool run_deliver_fault(struct vcpu *cpu);
 /* decode.c: decodes one instruction in a mode (CODE_16...) as blocks are decoded. False: none. */
 bool decode_bytes(const struct interp_vcpu *in, unsigned mode, const uint8_t *bytes,
                   unsigned available, ZydisDecodedInstruction *insn, ZydisDecodedOperand *operands);
+
+/* A block of one instruction that runs over its page's end. */
+static inline bool block_crosses(const struct block *block)
+{
+    return block->ops && block->op_count > 1 && block->ops[0].length == 0;
+}
 
 /* Cuts rip to the width of code that runs. */
 static inline uint64_t rip_wrap(const struct vcpu *cpu, uint64_t rip)

@@ -32,6 +32,8 @@ struct block *run_lookup(struct vcpu *cpu)
     if (!block) {
         if (in->code_bytes > CODE_LIMIT)
             cache_drop_all(in);
+        else if (in->outer && in->ops_bytes > OPS_LIMIT)
+            cache_drop_cold(in);
         block = decode_block(in, linear, gpa);
         if (!block)
             return NULL;
@@ -76,16 +78,63 @@ static void code_fetch_fault(struct vcpu *cpu)
     cpu_raise_gp(cpu, 0);
 }
 
+const struct op *run_op(struct vcpu *cpu)
+{
+    struct interp_vcpu *in = interp_vcpu(cpu);
+    gva_t linear = linear_rip(cpu, cpu->rip);
+    cpu->gpr[GPR_RIP] = cpu->rip;
+    in->in_step = true;
+    in->step_rip = ~cpu->rip; /* it does not count yet */
+    if (rip_outside(cpu, cpu->rip))
+        cpu_raise_gp(cpu, 0);
+    gpa_t gpa = tlb_exec(cpu, linear);
+    in->in_step = false;
+    const struct mem_range *range = cpu_range(cpu, gpa);
+    if (!range->region || range->kind == MEM_IO)
+        return NULL;
+    uint8_t mode = (uint8_t)(cpu->code_mode & CODE_SIZE);
+    struct step_op *step = &in->steps[(gpa ^ gpa >> 10) & (STEP_SLOTS - 1)];
+    unsigned room = (unsigned)min_u64(PAGE_SIZE - (gpa & (PAGE_SIZE - 1)), sizeof(step->bytes));
+    const uint8_t *host = mem_host(range, gpa);
+    unsigned length = step->op.length;
+    if (length && length <= room && step->mode == mode && memcmp(step->bytes, host, length) == 0)
+        return &step->op;
+    /* A copy, for another processor may write there. */
+    memcpy(step->bytes, host, room);
+    step->mode = mode;
+    in->statistics.steps_made++;
+    if (!decode_step(in, step->bytes, room, &step->op)) {
+        step->op.length = 0;
+        return NULL;
+    }
+    return &step->op;
+}
+
+/* The ops of the instruction at cpu->rip in in->step_ops; how many. 0: out of memory. */
+static unsigned step_begin(struct vcpu *cpu)
+{
+    struct interp_vcpu *in = interp_vcpu(cpu);
+    const struct op *op = run_op(cpu);
+    if (op) {
+        in->step_ops[0] = *op;
+        return 1;
+    }
+    struct block *block = run_lookup(cpu);
+    if (!block || !cache_ops(in, block, linear_rip(cpu, cpu->rip)))
+        return 0;
+    unsigned n = block_crosses(block) ? 2 : 1;
+    memcpy(in->step_ops, block->ops, n * sizeof(struct op));
+    return n;
+}
+
 /* One instruction, and no more: for single step, interrupt shadows and the end of a code segment.
  */
 static void run_step(struct vcpu *cpu)
 {
     struct interp_vcpu *in = interp_vcpu(cpu);
-    struct block *block = run_lookup(cpu);
-    if (!block)
+    unsigned n = step_begin(cpu);
+    if (!n)
         return;
-    unsigned n = block->op_count > 1 && block->ops[0].length == 0 ? 2 : 1;
-    memcpy(in->step_ops, block->ops, n * sizeof(struct op));
     const struct op *last = &in->step_ops[n - 1];
     if ((cpu->code_mode & CODE_SIZE) != CODE_64 &&
         cpu->rip + last->offset + last->length - 1 > cpu->seg[SEG_CS].limit)
@@ -94,12 +143,15 @@ static void run_step(struct vcpu *cpu)
     in->step_ops[n].fn = op_stop;
     in->step_ops[n].offset = (uint16_t)(last->offset + last->length);
     uint64_t icount = cpu->icount;
-    block_enter(cpu, block, cpu->rip);
+    cpu->gpr[GPR_RIP] = in->step_rip = cpu->rip;
+    cpu->icount = icount + 1;
+    in->in_step = true;
     /* Branches link through in->step_ops, which is ours and overwritten: harmless. A handler may
      * enter another block's first op by itself; it is not run here. */
     const struct op *op = in->step_ops;
     while (op >= in->step_ops && op < in->step_ops + ARRAY_LEN(in->step_ops))
         op = op->fn(cpu, op);
+    in->in_step = false;
     if (op)
         cpu->rip = cpu->gpr[GPR_RIP];
     cpu->icount = icount + 1;
@@ -109,11 +161,19 @@ static void run_step(struct vcpu *cpu)
  * cpu->rip on did not retire. */
 static void uncount(struct vcpu *cpu)
 {
+    struct interp_vcpu *in = interp_vcpu(cpu);
+    if (in->in_step) {
+        in->in_step = false;
+        cpu->icount -= cpu->rip == in->step_rip;
+        return;
+    }
     gva_t linear = linear_rip(cpu, cpu->gpr[GPR_RIP]);
-    const struct jump *jump = &interp_vcpu(cpu)->jumps[jump_slot(linear)];
+    const struct jump *jump = &in->jumps[jump_slot(linear)];
     if (jump->linear != linear || jump->exec_gen != cpu->exec_gen || jump->mode != cpu->code_mode)
         return;
     const struct block *block = jump->block;
+    if (!block->ops)
+        return;
     uint64_t offset = cpu->rip - cpu->gpr[GPR_RIP];
     for (unsigned i = block->op_count; i-- > 0 && block->ops[i].offset >= offset;)
         cpu->icount -= block->ops[i].length != 0;
@@ -264,6 +324,9 @@ void run_block(struct vcpu *cpu)
         run_step(cpu);
         return;
     }
+    block->used = true;
+    if (!cache_ops(interp_vcpu(cpu), block, linear_rip(cpu, cpu->rip)))
+        return;
     const struct op *op = block_enter(cpu, block, cpu->rip);
     do {
         op = op->fn(cpu, op);
@@ -478,12 +541,15 @@ static char *interp_statistics(struct engine *engine)
                 "cpu %d: %llu instructions, %llu blocks decoded, %zu KiB of them kept, %llu code "
                 "pages made, "
                 "%llu dropped, %llu writes beside code, %llu cache flushes, %llu faults, %llu "
-                "interrupts\n",
+                "interrupts; %llu instructions decoded to run by themselves, ops given back %llu "
+                "times and made anew %llu times, %llu cold blocks dropped\n",
                 in->cpu->index, (unsigned long long)in->cpu->icount,
                 (unsigned long long)s->blocks_made, in->code_bytes >> 10,
                 (unsigned long long)s->pages_made, (unsigned long long)s->pages_dropped,
                 (unsigned long long)s->chunk_misses, (unsigned long long)s->flushes,
-                (unsigned long long)s->faults, (unsigned long long)s->interrupts);
+                (unsigned long long)s->faults, (unsigned long long)s->interrupts,
+                (unsigned long long)s->steps_made, (unsigned long long)s->ops_given_back,
+                (unsigned long long)s->ops_made_anew, (unsigned long long)s->cold_dropped);
     }
     fclose(out);
     return text;
