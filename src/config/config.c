@@ -125,8 +125,10 @@ void config_fini(struct config *config)
     };
     for (size_t i = 0; i < ARRAY_LEN(strings); i++)
         free(strings[i]);
-    for (size_t i = 0; i < config->accel_count; i++)
+    for (size_t i = 0; i < config->accel_count; i++) {
         free(config->accels[i].name);
+        free(config->accels[i].properties);
+    }
     free(config->accels);
     for (size_t i = 0; i < config->chardev_count; i++) {
         free(config->chardevs[i].id);

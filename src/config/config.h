@@ -32,7 +32,8 @@ struct config_chardev {
 };
 
 struct config_accel {
-    char *name; /* "interp", "dbt", "tcg", "kvm" */
+    char *name;       /* "interp", "dbt", "tcg", "kvm" */
+    char *properties; /* the engine's own, "bmi2=off,fsgsbase=off"; NULL: none */
 };
 
 struct config_debug_exit {

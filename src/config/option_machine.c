@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,6 +105,7 @@ int option_machine(struct parse *parse, const char *argument, struct error *err)
 struct accel_options {
     struct parse *parse;
     bool named;
+    char *properties; /* of the translator */
 };
 
 static int set_accel_name(void *opaque, const char *value, struct error *err)
@@ -128,6 +130,39 @@ static int set_accel_tuning(void *opaque, const char *value, struct error *err)
     return error_set(err, EINVAL, "a value is missing");
 }
 
+/* What the translator is to do without, though the host has it. */
+static int add_property(void *opaque, const char *name, const char *value, struct error *err)
+{
+    struct accel_options *options = opaque;
+    bool on;
+    int ret = keyval_switch(name, value, &on, err);
+    if (ret < 0)
+        return ret;
+    char *before = options->properties;
+    if (asprintf(&options->properties, "%s%s%s=%s", before ? before : "", before ? "," : "", name,
+                 on ? "on" : "off") < 0) {
+        options->properties = before;
+        return error_set(err, ENOMEM, "no memory for the options");
+    }
+    free(before);
+    return 0;
+}
+
+static int set_guard_pages(void *opaque, const char *value, struct error *err)
+{
+    return add_property(opaque, "guard-pages", value, err);
+}
+
+static int set_bmi2(void *opaque, const char *value, struct error *err)
+{
+    return add_property(opaque, "bmi2", value, err);
+}
+
+static int set_fsgsbase(void *opaque, const char *value, struct error *err)
+{
+    return add_property(opaque, "fsgsbase", value, err);
+}
+
 static const struct option_key accel_keys[] = {
     {"accel", false, set_accel_name},
     {"thread", false, set_accel_tuning},
@@ -136,16 +171,39 @@ static const struct option_key accel_keys[] = {
     {"kernel-irqchip", false, set_accel_tuning},
     {"kvm-shadow-mem", false, set_accel_tuning},
     {"dirty-ring-size", false, set_accel_tuning},
+    {"guard-pages", true, set_guard_pages},
+    {"bmi2", true, set_bmi2},
+    {"fsgsbase", true, set_fsgsbase},
     {NULL, false, NULL},
 };
 
+/* The properties go to the accelerator that was named. */
+static int settle_accel(struct accel_options *options, struct error *err)
+{
+    struct config *config = options->parse->config;
+    if (!options->named)
+        return config->action == ACTION_RUN
+                   ? option_unfit(err, "-accel: accelerator", "", accel_names)
+                   : 0;
+    if (!options->properties)
+        return 0;
+    struct config_accel *accel = &config->accels[config->accel_count - 1];
+    if (strcmp(accel->name, "dbt") != 0 && strcmp(accel->name, "tcg") != 0)
+        return error_set(err, EINVAL, "-accel %s: %s is for dbt only", accel->name,
+                         options->properties);
+    accel->properties = options->properties;
+    options->properties = NULL;
+    return 0;
+}
+
 int option_accel(struct parse *parse, const char *argument, struct error *err)
 {
-    struct accel_options options = {parse, false};
+    struct accel_options options = {.parse = parse};
     parse->accel_given = true;
     int ret = option_apply_keys("-accel", argument, "accel", accel_keys, &options, err);
-    if (ret == 0 && !options.named && parse->config->action == ACTION_RUN)
-        return option_unfit(err, "-accel: accelerator", "", accel_names);
+    if (ret == 0)
+        ret = settle_accel(&options, err);
+    free(options.properties);
     return ret;
 }
 

@@ -194,7 +194,8 @@ const struct option config_options[] = {
      "the board: pc, also as pc-i440fx and pc-i440fx-*; help lists", option_machine},
     {"M", "NAME[,...]", "the same as -machine", option_machine},
     {"accel", "[accel=]NAME[,...]",
-     "what runs the guest's code: interp, dbt, tcg, kvm; several in order of preference",
+     "what runs the guest's code: interp, dbt, tcg, kvm; several in order of preference;\n"
+     "       dbt can be told to do without guard-pages=off, bmi2=off, fsgsbase=off of the host",
      option_accel},
     {"enable-kvm", NULL, "the same as -accel kvm", option_enable_kvm},
     {"cpu", "MODEL[,+FLAG][,-FLAG][,PROPERTY=VALUE]",

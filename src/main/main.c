@@ -48,9 +48,12 @@ static const struct accelerator *find_accelerator(const char *name)
 }
 
 /* The first usable of -accel's, in order; the interpreter when none is asked for. NULL and err when
- * none can be used. Anything else than what was asked for first is said. */
-static const struct engine_type *choose_engine(const struct config *config, struct error *err)
+ * none can be used. Anything else than what was asked for first is said. *properties: the engine's,
+ * or NULL. */
+static const struct engine_type *choose_engine(const struct config *config, const char **properties,
+                                               struct error *err)
 {
+    *properties = NULL;
     if (config->accel_count == 0)
         return &interp_engine;
     const char *first = config->accels[0].name;
@@ -62,8 +65,10 @@ static const struct engine_type *choose_engine(const struct config *config, stru
             log_info("-accel kvm: KVM is not supported yet; running on %s",
                      accelerator->engine->name);
         struct error why;
-        if (!accelerator->engine->usable || accelerator->engine->usable(&why) == 0)
+        if (!accelerator->engine->usable || accelerator->engine->usable(&why) == 0) {
+            *properties = config->accels[i].properties;
             return accelerator->engine;
+        }
         log_info("-accel %s: %s; running on the interpreter (interp)", accelerator->name, why.text);
         return &interp_engine;
     }
@@ -101,6 +106,7 @@ static void print_accelerators(void)
     puts("Accelerators:");
     for (size_t i = 0; i < ARRAY_LEN(accelerators); i++)
         printf("%-8s %s\n", accelerators[i].name, accelerators[i].summary);
+    puts("dbt finds out what the host has; to try it without: guard-pages=off, bmi2=off, fsgsbase=off");
 }
 
 /* What was asked for instead of running a VM. */
@@ -185,11 +191,12 @@ static int run(const struct config *config)
     int exit_code = check_and_log(config, &err);
     if (exit_code)
         return fail(&err, exit_code);
-    const struct engine_type *engine = choose_engine(config, &err);
+    const char *properties;
+    const struct engine_type *engine = choose_engine(config, &properties, &err);
     if (!engine)
         return fail(&err, EXIT_HOST);
     struct vm *vm;
-    if (vm_create(&vm, config, engine, &err) < 0)
+    if (vm_create(&vm, config, engine, properties, &err) < 0)
         return fail(&err, EXIT_HOST);
     struct monitor *monitor;
     if (attach_monitor(&monitor, vm, &err) < 0)

@@ -266,7 +266,8 @@ static int64_t world_now(void *opaque)
 
 /* Building */
 
-static int build_processors(struct vm *vm, const struct engine_type *engine, struct error *err)
+static int build_processors(struct vm *vm, const struct engine_type *engine, const char *properties,
+                            struct error *err)
 {
     const struct config *config = vm->config;
     int ret = cpu_model_create(vm->model, config->cpu, err);
@@ -281,6 +282,8 @@ static int build_processors(struct vm *vm, const struct engine_type *engine, str
                                     .now = world_now};
     vm->engine_type = engine;
     ret = engine->create(&vm->engine, vm->mem, err);
+    if (ret == 0 && properties)
+        ret = engine->configure(vm->engine, properties, err);
     if (ret < 0)
         return ret;
     vm->vcpus = calloc(config->cpus, sizeof(struct vcpu *));
@@ -333,7 +336,8 @@ static int build_machine(struct vm *vm, struct error *err)
                      machine_types[0]->name);
 }
 
-static int build(struct vm *vm, const struct engine_type *engine, struct error *err)
+static int build(struct vm *vm, const struct engine_type *engine, const char *properties,
+                 struct error *err)
 {
     vm->threads = calloc(1, sizeof(*vm->threads));
     vm->drives = calloc(1, sizeof(*vm->drives));
@@ -350,20 +354,20 @@ static int build(struct vm *vm, const struct engine_type *engine, struct error *
     if ((ret = mem_create(&vm->mem, err)) == 0 && (ret = pio_create(&vm->pio, err)) == 0 &&
         (ret = ram_create(&vm->ram, "pc.ram", vm->config->memory, err)) == 0 &&
         (ret = vm_open_drives(vm, err)) == 0 && (ret = vm_open_chardevs(vm, err)) == 0 &&
-        (ret = build_processors(vm, engine, err)) == 0)
+        (ret = build_processors(vm, engine, properties, err)) == 0)
         ret = build_machine(vm, err);
     loop_unlock(vm->loop);
     return ret;
 }
 
 int vm_create(struct vm **out, const struct config *config, const struct engine_type *engine,
-              struct error *err)
+              const char *properties, struct error *err)
 {
     struct vm *vm = calloc(1, sizeof(*vm));
     if (!vm)
         return error_set(err, ENOMEM, "out of memory");
     vm->config = config;
-    int ret = build(vm, engine, err);
+    int ret = build(vm, engine, properties, err);
     if (ret < 0) {
         vm_destroy(vm);
         return ret;

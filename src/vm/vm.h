@@ -45,9 +45,10 @@ struct vm {
     struct vm_chardevs *chardevs; /* likewise */
 };
 
-/* Builds everything; nothing runs. Not under the lock. */
+/* Builds everything; nothing runs. properties: the engine's (engine.h), or NULL. Not under the lock.
+ */
 int vm_create(struct vm **vm, const struct config *config, const struct engine_type *engine,
-              struct error *err);
+              const char *properties, struct error *err);
 void vm_destroy(struct vm *vm);
 
 /* Starts the vCPU threads (paused with -S), runs the main loop until the end, and stops them.

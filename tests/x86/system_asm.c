@@ -46,6 +46,7 @@ struct machine {
     struct mem_region low, high, reset, smram;
     struct vcpu *cpu;
     const struct engine_type *type;
+    char *properties; /* the engine's, or NULL */
     struct engine *engine;
     struct pio_range ports;
     uint8_t latch[16];
@@ -237,6 +238,8 @@ static void machine_init(struct machine *m, const char *image, const char *model
     m->line_start = true;
     need(vcpu_create(&m->cpu, 0, &m->model, &m->world), &err);
     need(m->type->create(&m->engine, m->world.mem, &err), &err);
+    if (m->properties)
+        need(m->type->configure(m->engine, m->properties, &err), &err);
     need(m->type->vcpu_attach(m->engine, m->cpu, &err), &err);
     load_image(m, image);
 }
@@ -275,12 +278,15 @@ static bool wake(struct machine *m)
 }
 
 /* The translator translates what runs for the first time here; lockstep has it compared with the
- * interpreter block by block. Where the host lacks what it takes, the test is skipped. */
-static bool choose_engine(struct machine *m, const char *name)
+ * interpreter block by block. Properties may follow, as in "dbt,bmi2=off". Where the host lacks what
+ * it takes, the test is skipped. */
+static bool choose_engine(struct machine *m, char *name)
 {
+    m->properties = name;
+    strsep(&m->properties, ",");
     m->type = &interp_engine;
     if (strcmp(name, "interp") == 0)
-        return true;
+        return !m->properties;
     m->type = &dbt_engine;
     dbt_hot = 1;
     struct error err;
@@ -299,7 +305,7 @@ int main(int argc, char **argv)
 {
     static struct machine m;
     if (argc != 4 || !choose_engine(&m, argv[3])) {
-        fprintf(stderr, "usage: %s IMAGE MODEL interp|dbt|lockstep\n", argv[0]);
+        fprintf(stderr, "usage: %s IMAGE MODEL interp|dbt[,PROPERTY=off...]|lockstep[,...]\n", argv[0]);
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0); /* what was reported before a hang */

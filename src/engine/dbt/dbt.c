@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
-#include <sys/mman.h>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -140,7 +138,7 @@ static void set_gs(struct dbt_vcpu *d, void *base)
 {
     if (d->gs == base)
         return;
-    __asm__ volatile("wrgsbase %0" : : "r"(base));
+    host_set_gs(&d->dbt->host, base);
     d->gs = base;
 }
 
@@ -478,45 +476,9 @@ static enum vcpu_exit dbt_run(struct engine *engine, struct vcpu *cpu)
     }
 }
 
-static bool host_has_bmi2(void)
-{
-    return __builtin_cpu_supports("bmi2");
-}
-
-static bool host_has_fsgsbase(void)
-{
-    return getauxval(AT_HWCAP2) & 2; /* HWCAP2_FSGSBASE */
-}
-
-/* Room for the shadow maps, with as much again for everything else. */
-static bool host_has_addresses(void)
-{
-    size_t size = 2 * (size_t)MMU_COUNT << 39;
-    void *area = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (area == MAP_FAILED)
-        return false;
-    munmap(area, size);
-    return true;
-}
-
 static int dbt_usable(struct error *err)
 {
-    if (!host_has_bmi2())
-        return error_set(err, ENOTSUP, "this processor lacks BMI2");
-    if (!host_has_fsgsbase())
-        return error_set(err, ENOTSUP,
-                         "the host's kernel does not let programs set their GS base (FSGSBASE, "
-                         "Linux 5.9)");
-    struct windows windows;
-    windows_create(&windows, false);
-    if (!windows.guarded)
-        return error_set(err, ENOTSUP,
-                         "the host's kernel has no guard pages for shared memory (Linux 6.15)");
-    if (!host_has_addresses())
-        return error_set(
-            err, ENOMEM,
-            "4 TiB of address space cannot be reserved: is there a limit (ulimit -v)?");
-    return 0;
+    return host_room(err);
 }
 
 static int dbt_create(struct engine **engine, struct mem *mem, struct error *err)
@@ -526,7 +488,7 @@ static int dbt_create(struct engine **engine, struct mem *mem, struct error *err
         return error_set(err, ENOMEM, "cannot start the translator: out of memory");
     dbt->engine.type = &dbt_engine;
     dbt->mem = mem;
-    windows_create(&dbt->windows, false);
+    host_ask(&dbt->host);
     int rc = interp_engine.create(&dbt->interp, mem, err);
     if (rc == 0 && (rc = signals_install()) != 0) {
         interp_engine.destroy(dbt->interp);
@@ -538,6 +500,21 @@ static int dbt_create(struct engine **engine, struct mem *mem, struct error *err
     }
     *engine = &dbt->engine;
     return 0;
+}
+
+static int dbt_configure(struct engine *engine, const char *properties, struct error *err)
+{
+    return host_configure(&CONTAINER_OF(engine, struct dbt, engine)->host, properties, err);
+}
+
+/* The first processor comes: nothing is configured any more. */
+static void begin(struct dbt *dbt)
+{
+    if (dbt->begun)
+        return;
+    dbt->begun = true;
+    windows_create(&dbt->windows, !dbt->host.guard_pages);
+    host_say(&dbt->host);
 }
 
 static void dbt_destroy(struct engine *engine)
@@ -576,6 +553,7 @@ static int dbt_attach(struct engine *engine, struct vcpu *cpu, struct error *err
     struct dbt_vcpu *d = calloc(1, sizeof(*d));
     if (!d)
         return error_set(err, ENOMEM, "cannot start processor %d: out of memory", cpu->index);
+    begin(dbt);
     d->dbt = dbt;
     d->cpu = cpu;
     d->vector_bytes = 16;
@@ -710,6 +688,7 @@ const struct engine_type dbt_engine = {
     .summary = "binary translator: rewrites guest code and runs it",
     .usable = dbt_usable,
     .create = dbt_create,
+    .configure = dbt_configure,
     .destroy = dbt_destroy,
     .vcpu_attach = dbt_attach,
     .vcpu_detach = dbt_detach,

@@ -23,6 +23,7 @@
 #include "cpu/engine.h"
 #include "engine/dbt/code.h"
 #include "engine/dbt/emit.h"
+#include "engine/dbt/host.h"
 #include "engine/dbt/map.h"
 #include "engine/dbt/window.h"
 #include "engine/interp/internal.h"
@@ -197,6 +198,8 @@ struct dbt {
     struct engine engine;
     struct engine *interp;
     struct mem *mem;
+    struct host host;
+    bool begun; /* the host is as it will be, and `windows` is made for it */
     struct windows windows;
     unsigned processors;
     struct dbt_vcpu *vcpus[64];

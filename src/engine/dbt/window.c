@@ -30,22 +30,27 @@ struct window {
     uint8_t *chunks; /* bit: view n of this chunk has its guards */
 };
 
-void windows_create(struct windows *windows, bool without)
+bool window_guards(void)
 {
-    memset(windows, 0, sizeof(*windows));
-    if (without)
-        return;
+    bool there = false;
     int fd = memfd_create("trapeze-guard-test", MFD_CLOEXEC);
     if (fd < 0)
-        return;
+        return false;
     if (ftruncate(fd, PAGE_SIZE) == 0) {
         void *page = mmap(NULL, PAGE_SIZE, PROT_READ, MAP_SHARED, fd, 0);
         if (page != MAP_FAILED) {
-            windows->guarded = madvise(page, PAGE_SIZE, MADV_GUARD_INSTALL) == 0;
+            there = madvise(page, PAGE_SIZE, MADV_GUARD_INSTALL) == 0;
             munmap(page, PAGE_SIZE);
         }
     }
     close(fd);
+    return there;
+}
+
+void windows_create(struct windows *windows, bool without)
+{
+    memset(windows, 0, sizeof(*windows));
+    windows->guarded = !without && window_guards();
 }
 
 static void window_free(struct window *window)

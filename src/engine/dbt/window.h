@@ -26,7 +26,10 @@ struct windows {
     bool guarded;
 };
 
-/* Finds out whether the host has guard pages; `without` says to do as if it had none. */
+/* Does the host have guard pages for shared memory? */
+bool window_guards(void);
+
+/* `without`: does not use them, though the host may have them. */
 void windows_create(struct windows *windows, bool without);
 void windows_destroy(struct windows *windows);
 

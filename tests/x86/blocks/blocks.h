@@ -125,7 +125,7 @@ void operands_control(struct rng *rng, const struct program *p, struct instructi
 /* machine.c */
 struct machine;
 enum outcome { OUTCOME_HALTED, OUTCOME_TRIPLE_FAULT, OUTCOME_ENDLESS };
-struct machine *machine_new(const struct engine_type *type);
+struct machine *machine_new(const struct engine_type *type, const char *properties); /* or NULL */
 void machine_free(struct machine *m);
 /* patient: a block has seconds rather than milliseconds to end. */
 enum outcome machine_run(struct machine *m, const struct program *p, bool patient);

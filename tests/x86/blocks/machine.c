@@ -137,7 +137,7 @@ static void need(int rc, const struct error *err)
     exit(1);
 }
 
-struct machine *machine_new(const struct engine_type *type)
+struct machine *machine_new(const struct engine_type *type, const char *properties)
 {
     struct machine *m = calloc(1, sizeof(*m));
     struct error err = {0};
@@ -168,6 +168,8 @@ struct machine *machine_new(const struct engine_type *type)
     if (vcpu_create(&m->cpu, 0, &m->model, &m->world))
         abort();
     need(type->create(&m->engine, m->mem, &err), &err);
+    if (properties)
+        need(type->configure(m->engine, properties, &err), &err);
     need(type->vcpu_attach(m->engine, m->cpu, &err), &err);
     if (pthread_create(&m->watch, NULL, watch, m))
         abort();
@@ -493,6 +495,10 @@ static int dbt_create(struct engine **engine, struct mem *mem, struct error *err
 {
     return dbt_engine.create(engine, mem, err);
 }
+static int dbt_configure(struct engine *engine, const char *properties, struct error *err)
+{
+    return dbt_engine.configure(engine, properties, err);
+}
 static void dbt_destroy(struct engine *engine)
 {
     dbt_engine.destroy(engine);
@@ -517,6 +523,7 @@ static void dbt_sync_in(struct engine *engine, struct vcpu *cpu)
 const struct engine_type lockstep_engine = {
     .name = "lockstep",
     .create = dbt_create,
+    .configure = dbt_configure,
     .destroy = dbt_destroy,
     .vcpu_attach = lockstep_attach,
     .vcpu_detach = dbt_detach,

@@ -30,19 +30,21 @@ struct pair {
     uint64_t halted, shut_down, endless, undecided;
 };
 
-static const struct engine_type *engine_named(const char *name)
+/* "dbt", "dbt,bmi2=off": as -accel has it */
+static struct machine *machine_with(const char *engine)
 {
+    size_t length = strcspn(engine, ",");
     for (unsigned i = 0; i < ARRAY_LEN(engines); i++)
-        if (strcmp(engines[i]->name, name) == 0)
-            return engines[i];
-    fprintf(stderr, "x86-blocks: no engine is called %s\n", name);
+        if (strlen(engines[i]->name) == length && strncmp(engines[i]->name, engine, length) == 0)
+            return machine_new(engines[i], engine[length] ? engine + length + 1 : NULL);
+    fprintf(stderr, "x86-blocks: no engine is called %s\n", engine);
     exit(2);
 }
 
 static struct pair pair_new(const char *a, const char *b)
 {
-    return (struct pair){.a = machine_new(engine_named(a)),
-                         .b = machine_new(engine_named(b)),
+    return (struct pair){.a = machine_with(a),
+                         .b = machine_with(b),
                          .name_a = a,
                          .name_b = b};
 }

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "engine/dbt/host.h"
+
+#include <asm/prctl.h>
+#include <cpuid.h>
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/keyval.h"
+#include "base/log.h"
+#include "cpu/vcpu.h"
+#include "engine/dbt/map.h"
+#include "engine/dbt/window.h"
+
+static const struct property {
+    const char *name, *without;
+    size_t field;
+} properties[] = {
+    {"guard-pages",
+     "guard pages for shared memory (Linux 6.15 has them): it compares addresses, which costs time",
+     offsetof(struct host, guard_pages)},
+    {"bmi2", "BMI2 or with a slow one: it uses MMX instructions", offsetof(struct host, bmi2)},
+    {"fsgsbase", "FSGSBASE (Linux 5.9 has it): it asks the kernel to set the GS base",
+     offsetof(struct host, fsgsbase)},
+};
+
+static bool *field(struct host *host, const struct property *property)
+{
+    return (bool *)((char *)host + property->field);
+}
+
+/* AMD's family 17h (Zen, Zen 2; Hygon's 18h is the same) takes 18 to 300 cycles for a PEXT. */
+static bool slow_pext(void)
+{
+    unsigned eax, id[3];
+    if (!__get_cpuid(0, &eax, &id[0], &id[2], &id[1]) ||
+        (memcmp(id, "AuthenticAMD", 12) != 0 && memcmp(id, "HygonGenuine", 12) != 0))
+        return false;
+    if (!__get_cpuid(1, &eax, &id[0], &id[2], &id[1]))
+        return false;
+    unsigned family = (eax >> 8 & 15) + (eax >> 20 & 255);
+    return family == 0x17 || family == 0x18;
+}
+
+void host_ask(struct host *host)
+{
+    host->guard_pages = window_guards();
+    host->bmi2 = __builtin_cpu_supports("bmi2") && !slow_pext();
+    host->fsgsbase = getauxval(AT_HWCAP2) & 2; /* HWCAP2_FSGSBASE */
+}
+
+static int set_property(void *opaque, const char *key, const char *value, struct error *err)
+{
+    struct host *host = opaque;
+    for (size_t i = 0; i < ARRAY_LEN(properties); i++) {
+        if (strcmp(key, properties[i].name) != 0)
+            continue;
+        bool on, *have = field(host, &properties[i]);
+        int rc = keyval_switch(key, value ? value : "on", &on, err);
+        if (rc < 0)
+            return rc;
+        if (on && !*have)
+            return error_set(err, EINVAL, "%s=on: this host does not have it; leave it out", key);
+        *have = on;
+        return 0;
+    }
+    return error_set(err, EINVAL,
+                     "unknown property '%s'; there are: guard-pages, bmi2, fsgsbase", key);
+}
+
+int host_configure(struct host *host, const char *text, struct error *err)
+{
+    int rc = keyval_split(text, NULL, set_property, host, err);
+    if (rc < 0)
+        error_prefix(err, "the translator");
+    return rc;
+}
+
+void host_say(const struct host *host)
+{
+    struct host copy = *host;
+    for (size_t i = 0; i < ARRAY_LEN(properties); i++)
+        if (!*field(&copy, &properties[i]))
+            log_info("the translator does without %s", properties[i].without);
+}
+
+int host_room(struct error *err)
+{
+    /* As much as one processor takes, asked for in the same way: kernels differ in what they
+     * count (vm.overcommit_memory, ulimit -v). */
+    struct map maps[MMU_COUNT];
+    unsigned made = 0;
+    int rc = 0;
+    while (made < MMU_COUNT && rc == 0) {
+        rc = map_create(&maps[made], err);
+        made += rc == 0;
+    }
+    while (made)
+        map_destroy(&maps[--made]);
+    return rc;
+}
+
+void host_set_gs(const struct host *host, const void *base)
+{
+    if (host->fsgsbase)
+        __asm__ volatile("wrgsbase %0" : : "r"(base));
+    else
+        syscall(SYS_arch_prctl, ARCH_SET_GS, base);
+}
