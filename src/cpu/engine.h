@@ -28,8 +28,8 @@ struct engine_type {
     int (*create)(struct engine **engine, struct mem *mem, struct error *err);
     void (*destroy)(struct engine *engine);
 
-    /* The engine's own properties of -accel, "a=on,b=off"; before the first vcpu_attach. -EINVAL and
-     * a sentence that names those there are. NULL: it has none. */
+    /* The engine's own properties of -accel, "a=on,b=off"; before the first vcpu_attach. -EINVAL
+     * and a sentence that names those there are. NULL: it has none. */
     int (*configure)(struct engine *engine, const char *properties, struct error *err);
 
     /* The engine's part of a vcpu (cpu->engine_data). Under the VM lock, before its thread runs. */

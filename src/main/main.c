@@ -106,7 +106,8 @@ static void print_accelerators(void)
     puts("Accelerators:");
     for (size_t i = 0; i < ARRAY_LEN(accelerators); i++)
         printf("%-8s %s\n", accelerators[i].name, accelerators[i].summary);
-    puts("dbt finds out what the host has; to try it without: guard-pages=off, bmi2=off, fsgsbase=off");
+    puts("dbt finds out what the host has; to try it without: guard-pages=off, bmi2=off, "
+         "fsgsbase=off");
 }
 
 /* What was asked for instead of running a VM. */

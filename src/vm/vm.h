@@ -45,7 +45,8 @@ struct vm {
     struct vm_chardevs *chardevs; /* likewise */
 };
 
-/* Builds everything; nothing runs. properties: the engine's (engine.h), or NULL. Not under the lock.
+/* Builds everything; nothing runs. properties: the engine's (engine.h), or NULL. Not under the
+ * lock.
  */
 int vm_create(struct vm **vm, const struct config *config, const struct engine_type *engine,
               const char *properties, struct error *err);

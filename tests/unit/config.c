@@ -66,8 +66,10 @@ static char *describe(const struct config *config)
         fprintf(out, " memory=%llu", (unsigned long long)config->memory);
     print_string(out, "name", config->name);
     print_string(out, "cpu", config->cpu);
-    for (size_t i = 0; i < config->accel_count; i++)
+    for (size_t i = 0; i < config->accel_count; i++) {
         print_string(out, "accel", config->accels[i].name);
+        print_string(out, "properties", config->accels[i].properties);
+    }
     print_string(out, "kernel", config->kernel);
     print_string(out, "initrd", config->initrd);
     print_string(out, "append", config->append);
@@ -167,6 +169,8 @@ static const char *const good_lines[][2] = {
     {"-parallel none -no-user-config", " serial=null"},
     {"-no-reboot -no-shutdown -S", " serial=null no-reboot no-shutdown S"},
     {"-accel kvm -accel tcg,thread=multi", " accel=kvm accel=tcg serial=null"},
+    {"-accel tcg,bmi2=off,guard-pages=no,fsgsbase -accel interp",
+     " accel=tcg properties=bmi2=off,guard-pages=off,fsgsbase=on accel=interp serial=null"},
     {"-enable-kvm -accel interp", " accel=kvm accel=interp serial=null"},
     {"-machine pc,accel=kvm:tcg", " accel=kvm accel=tcg serial=null"},
     {"-M pc-i440fx-7.2,hpet=off,acpi=off,usb=off", " serial=null nohpet noacpi"},
@@ -274,6 +278,11 @@ static const char *const bad_lines[][3] = {
     {"-accel hax", "'hax'", "interp, dbt, tcg, kvm"},
     {"-accel tgc", "'tgc'", "did you mean 'tcg'"},
     {"-accel ''", "-accel", "interp, dbt, tcg, kvm"},
+    {"-accel dbt,bmi3=off", "'bmi3'", "did you mean 'bmi2'"},
+    {"-accel dbt,sse=off", "'sse'", "guard-pages, bmi2, fsgsbase"},
+    {"-accel dbt,bmi2=perhaps", "bmi2=perhaps", "on, off"},
+    {"-accel interp,bmi2=off", "-accel interp", "bmi2=off"},
+    {"-accel bmi2=off", "-accel", "interp, dbt, tcg, kvm"},
     {"-machine pc,accel=kvm -accel tcg", "-machine accel=", "-accel"},
     {"-machine pc,accel=kvm:qvm", "'qvm'", "did you mean 'kvm'"},
     {"-M q35", "'q35'", "pc"},

@@ -278,8 +278,8 @@ static bool wake(struct machine *m)
 }
 
 /* The translator translates what runs for the first time here; lockstep has it compared with the
- * interpreter block by block. Properties may follow, as in "dbt,bmi2=off". Where the host lacks what
- * it takes, the test is skipped. */
+ * interpreter block by block. Properties may follow, as in "dbt,bmi2=off". Where the host lacks
+ * what it takes, the test is skipped. */
 static bool choose_engine(struct machine *m, char *name)
 {
     m->properties = name;
@@ -305,7 +305,8 @@ int main(int argc, char **argv)
 {
     static struct machine m;
     if (argc != 4 || !choose_engine(&m, argv[3])) {
-        fprintf(stderr, "usage: %s IMAGE MODEL interp|dbt[,PROPERTY=off...]|lockstep[,...]\n", argv[0]);
+        fprintf(stderr, "usage: %s IMAGE MODEL interp|dbt[,PROPERTY=off...]|lockstep[,...]\n",
+                argv[0]);
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0); /* what was reported before a hang */

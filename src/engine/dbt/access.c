@@ -149,7 +149,7 @@ static void leave_unless_zero(struct tr *tr)
 void access_check_second_page(struct tr *tr, const uint8_t *bytes, unsigned count)
 {
     struct emit *e = &tr->e;
-    uint64_t expected = 0, mask = ~UINT64_C(0) >> (64 - 8 * count);
+    uint64_t expected = 0;
     for (unsigned i = 0; i < count; i++)
         expected |= (uint64_t)bytes[i] << (8 * i);
     access_stubs(tr, STUB_ROOM);
@@ -170,16 +170,7 @@ void access_check_second_page(struct tr *tr, const uint8_t *bytes, unsigned coun
         emit_lea32(e, SCRATCH, second);
     look_up(tr, SCRATCH, false, NULL);
     emit_load(e, DELTA, (struct emit_mem){.base = SCRATCH, .index = DELTA});
-    emit_mov_imm(e, SCRATCH, mask);
-    emit_insn(e, &(struct emit_insn){.encoding = EMIT_VEX,
-                                     .map = 2,
-                                     .pp = 2,
-                                     .opcode = 0xf5, /* PEXT */
-                                     .w = true,
-                                     .has_modrm = true,
-                                     .reg = DELTA,
-                                     .vvvv = DELTA,
-                                     .rm = SCRATCH});
+    emit_keep_low(e, DELTA, 8 * count, SCRATCH);
     emit_mov_imm(e, SCRATCH, -expected);
     emit_lea(e, DELTA, (struct emit_mem){.base = DELTA, .index = SCRATCH});
     leave_unless_zero(tr);
@@ -296,6 +287,8 @@ void access_stubs(struct tr *tr, unsigned room)
 {
     struct emit *e = &tr->e;
     bool reached = true;
+    if (e->masks)
+        room += 2 * EMIT_MORE;
     for (unsigned i = 0; i < tr->stub_count; i++)
         reached &=
             e->at - tr->stubs[i].from + (ptrdiff_t)room + (ptrdiff_t)i * STUB_SIZE < STUB_REACH;

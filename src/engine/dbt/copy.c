@@ -256,7 +256,7 @@ bool copy_instruction(struct tr *tr, const struct decoded *d)
     struct plan plan;
     if (!select_copy(d, &plan) || !placeable(&plan))
         return false;
-    if (plan.has_mem && (plan.mem.size > 64 || !access_allowed(tr, &plan.mem)))
+    if (plan.has_mem && (!plan.mem.size || plan.mem.size > 64 || !access_allowed(tr, &plan.mem)))
         return false;
     if (decode_is_vector(d))
         need_vectors(tr);

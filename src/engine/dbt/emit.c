@@ -232,45 +232,6 @@ void emit_mov_imm(struct emit *e, unsigned to, uint64_t value)
     emit_insn(e, &i);
 }
 
-/* PEXT and PDEP: prefix F3 and F2. */
-static void bits(struct emit *e, unsigned prefix, unsigned to, unsigned from, struct emit_mem mask)
-{
-    emit_insn(e, &(struct emit_insn){.encoding = EMIT_VEX,
-                                     .map = 2,
-                                     .pp = (uint8_t)prefix,
-                                     .opcode = 0xf5,
-                                     .w = true,
-                                     .has_modrm = true,
-                                     .memory = true,
-                                     .reg = (uint8_t)to,
-                                     .vvvv = (uint8_t)from,
-                                     .mem = mask});
-}
-
-void emit_pext(struct emit *e, unsigned to, unsigned from, struct emit_mem mask)
-{
-    bits(e, 2, to, from, mask);
-}
-
-void emit_pdep(struct emit *e, unsigned to, unsigned from, struct emit_mem mask)
-{
-    bits(e, 3, to, from, mask);
-}
-
-void emit_rorx(struct emit *e, unsigned to, unsigned from, unsigned count)
-{
-    emit_insn(e, &(struct emit_insn){.encoding = EMIT_VEX,
-                                     .map = 3,
-                                     .pp = 3,
-                                     .opcode = 0xf0,
-                                     .w = true,
-                                     .has_modrm = true,
-                                     .reg = (uint8_t)to,
-                                     .rm = (uint8_t)from,
-                                     .imm_length = 1,
-                                     .imm = {(uint8_t)count}});
-}
-
 static uint8_t *branch8(struct emit *e, uint8_t opcode)
 {
     emit_byte(e, opcode);

@@ -36,6 +36,8 @@ enum host_register {
 struct emit {
     uint8_t *start, *at, *limit;
     bool full;
+    const uint64_t *masks; /* NULL: BMI2 may be used. Else what rsp will point at, for emit_pext and
+                              its kind to see what their masks are */
 };
 
 /* A memory operand: base + (index << shift) + disp; gs: in that segment. */
@@ -93,9 +95,16 @@ void emit_load_sized(struct emit *e, unsigned to, struct emit_mem from, unsigned
 void emit_lea(struct emit *e, unsigned to, struct emit_mem from);
 void emit_lea32(struct emit *e, unsigned to, struct emit_mem from);
 void emit_mov_imm(struct emit *e, unsigned to, uint64_t value);
-void emit_rorx(struct emit *e, unsigned to, unsigned from, unsigned count);
-void emit_pdep(struct emit *e, unsigned to, unsigned from, struct emit_mem mask);
+
+/* emit_bits.c: neither do these. Without BMI2 they take more room, and mm0 to mm2. A mask lies at a
+ * distance from rsp and keeps its value, or, if its ones begin at bit 0, may also be 0. */
+enum { EMIT_MORE = 14 }; /* bytes that an emit_pext takes more without BMI2 */
 void emit_pext(struct emit *e, unsigned to, unsigned from, struct emit_mem mask);
+void emit_pdep(struct emit *e, unsigned to, unsigned from, struct emit_mem mask);
+void emit_keep(struct emit *e, unsigned reg, struct emit_mem mask); /* reg &= mask */
+/* The lowest bits, 1 to 64, are kept, the others become 0; scratch is lost. */
+void emit_keep_low(struct emit *e, unsigned reg, unsigned count, unsigned scratch);
+void emit_rorx(struct emit *e, unsigned to, unsigned from, unsigned count); /* 1 to 63 */
 
 /* Branches. The distance is filled in by emit_here: forward to where the code stands by then. */
 uint8_t *emit_jrcxz(struct emit *e);                /* 8-bit distance */

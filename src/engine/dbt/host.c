@@ -71,8 +71,8 @@ static int set_property(void *opaque, const char *key, const char *value, struct
         *have = on;
         return 0;
     }
-    return error_set(err, EINVAL,
-                     "unknown property '%s'; there are: guard-pages, bmi2, fsgsbase", key);
+    return error_set(err, EINVAL, "unknown property '%s'; there are: guard-pages, bmi2, fsgsbase",
+                     key);
 }
 
 int host_configure(struct host *host, const char *text, struct error *err)

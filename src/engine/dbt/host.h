@@ -5,12 +5,13 @@
  *     guard pages   for shared memory, Linux 6.15     else each access is compared with its page's
  *                                                     end (access.c)
  *     BMI2          PEXT, PDEP and RORX at full       else MMX registers pick the bits, without
- *                   speed                             touching flags either (emit.c)
+ *                   speed                             touching flags either (emit_bits.c)
  *     FSGSBASE      programs may set their GS base,   else a system call sets it
  *                   Linux 5.9
  *
  * A property of -accel switches each off, guard-pages=off and so on, so that hosts without can be
- * tried on hosts with. Address space for the shadow maps is the one thing there is no way without.
+ * tried on hosts with. Without address space for the shadow maps there is no way: the interpreter
+ * runs instead.
  */
 #ifndef ENGINE_DBT_HOST_H
 #define ENGINE_DBT_HOST_H

@@ -6,7 +6,8 @@
  * name. Host rsp points at cpu->gpr: what lies below it is cpu->frame (slots FRAME_*), what lies
  * above are the homes of the guest registers that have no host register. rcx and r15 are scratch,
  * gs holds a shadow map. Arithmetic flags are in the host's flags; MXCSR and the vector registers
- * are the guest's. x87 state stays in cpu->fpu: the interpreter does those instructions.
+ * are the guest's. x87 state stays in cpu->fpu: the interpreter does those instructions, and
+ * emit_bits.c may use the host's MMX registers.
  *
  *     guest rax rdx rbx rbp rsi rdi r8-r12   the same
  *     guest rcx                              r13
@@ -248,6 +249,14 @@ size_t dbt_writable_size(void);
 void dbt_forget_writes(struct vcpu *cpu, gpa_t gpa);
 void dbt_flushed(struct vcpu *cpu, bool global);
 void dbt_flushed_page(struct vcpu *cpu, gva_t addr);
+
+/* As emit_init, for code that is entered with rsp at d->cpu->gpr. */
+static inline void dbt_emit_init(const struct dbt_vcpu *d, struct emit *e, uint8_t *buffer,
+                                 size_t size)
+{
+    emit_init(e, buffer, size);
+    e->masks = d->dbt->host.bmi2 ? NULL : d->cpu->gpr;
+}
 
 static inline struct dbt_vcpu *dbt_vcpu(const struct vcpu *cpu)
 {

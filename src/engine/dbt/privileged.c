@@ -1,17 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Sensitive instructions that kernels use all the time, done in place on struct vcpu: CLI, STI,
- * PUSHF, SWAPGS, RDTSC, RDTSCP. All others are the interpreter's. No flag is touched: bits are
- * picked with PEXT and put back with PDEP.
+ * PUSHF, SWAPGS, RDTSC, RDTSCP. All others are the interpreter's. No flag is touched.
  */
 #include "engine/dbt/translate.h"
-
-/* reg &= the mask in a frame slot */
-static void keep_bits(struct emit *e, unsigned reg, unsigned slot)
-{
-    emit_pext(e, reg, reg, frame_mem(slot));
-    emit_pdep(e, reg, reg, frame_mem(slot));
-}
 
 static bool at_level_0(const struct tr *tr)
 {
@@ -24,7 +16,7 @@ static enum control cli(struct tr *tr)
     if (!at_level_0(tr))
         return CONTROL_NOT_MINE;
     emit_load(e, SCRATCH, vcpu_mem(FROM_GPR(rflags)));
-    keep_bits(e, SCRATCH, FRAME_NOT_IF);
+    emit_keep(e, SCRATCH, frame_mem(FRAME_NOT_IF));
     emit_store(e, vcpu_mem(FROM_GPR(rflags)), SCRATCH);
     return CONTROL_DONE;
 }
@@ -39,12 +31,12 @@ static enum control sti(struct tr *tr)
     access_forget(tr);
     access_stubs(tr, STUB_ROOM);
     emit_load_sized(e, DELTA, vcpu_mem(FROM_GPR(request)), 4);
-    emit_pext(e, DELTA, DELTA, frame_mem(FRAME_REQUESTS));
+    emit_keep(e, DELTA, frame_mem(FRAME_REQUESTS));
     uint8_t *none = emit_jrcxz(e);
     control_interpret(tr, ZYDIS_MNEMONIC_STI);
     emit_here8(e, none);
     emit_load(e, SCRATCH, vcpu_mem(FROM_GPR(rflags)));
-    keep_bits(e, SCRATCH, FRAME_NOT_IF);
+    emit_keep(e, SCRATCH, frame_mem(FRAME_NOT_IF));
     emit_lea(e, SCRATCH, emit_at(SCRATCH, FLAG_IF));
     emit_store(e, vcpu_mem(FROM_GPR(rflags)), SCRATCH);
     control_go(tr, tr->next);
@@ -64,9 +56,9 @@ static enum control pushf(struct tr *tr, const struct decoded *d)
         e, &(struct emit_insn){
                .opcode = 0x8f, .has_modrm = true, .memory = true, .mem = frame_mem(FRAME_VALUE)});
     emit_load(e, SCRATCH, frame_mem(FRAME_VALUE));
-    keep_bits(e, SCRATCH, FRAME_ARITH);
+    emit_keep(e, SCRATCH, frame_mem(FRAME_ARITH));
     emit_load(e, DELTA, vcpu_mem(FROM_GPR(rflags)));
-    keep_bits(e, DELTA, FRAME_OTHER_FLAGS);
+    emit_keep(e, DELTA, frame_mem(FRAME_OTHER_FLAGS));
     emit_lea(e, SCRATCH, (struct emit_mem){.base = SCRATCH, .index = DELTA, .disp = 2});
     emit_store(e, frame_mem(FRAME_VALUE), SCRATCH);
     control_push_value(tr);

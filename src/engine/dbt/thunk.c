@@ -156,6 +156,8 @@ static uint8_t *make_leave(struct emit *e, unsigned vector_bytes)
         bytes_of(e, (const uint8_t[]){0xc5, 0xf8, 0x77}, 3); /* vzeroupper */
     mxcsr(e, 2, frame_mem(FRAME_HOST_MXCSR));
     emit_here32(e, without);
+    if (e->masks)
+        bytes_of(e, (const uint8_t[]){0x0f, 0x77}, 2); /* emms */
     emit_load(e, H_RSP, frame_mem(FRAME_HOST_RSP));
     for (unsigned i = ARRAY_LEN(saved); i-- > 0;)
         pop(e, saved[i]);
@@ -173,7 +175,7 @@ void thunks_make(struct dbt_vcpu *d)
 {
     struct code_memory *code = &d->code;
     struct emit e;
-    emit_init(&e, code->write, code->size);
+    dbt_emit_init(d, &e, code->write, code->size);
     d->enter = code->run;
     make_enter(&e, d->vector_bytes);
     align(&e);

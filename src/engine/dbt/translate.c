@@ -151,7 +151,7 @@ struct translation *translate(struct dbt_vcpu *d, struct block *block, uint32_t 
                     .next = block->offset,
                     .delta_base = GPR_ZERO};
     struct translation head = {0};
-    emit_init(&tr.e, code->write + begin, BLOCK_CODE_MAX);
+    dbt_emit_init(d, &tr.e, code->write + begin, BLOCK_CODE_MAX);
     entries(&tr, &head);
     if (crossing)
         crossing_instruction(&tr);
