@@ -4,7 +4,12 @@
 A test file is a program of functions marked @test(weight); `FILE --list` names them with their
 weights (about the seconds each takes), `FILE NAME` runs one. Exit status 0: passed, 77: skipped with
 the reason on the last line, else failed. Those marked @test(weight, slow=True) are listed with the
-word slow behind: `make test` leaves them to `make test-guests`.
+word slow behind: `make test` leaves them to `make test-guests`. Those marked @test(weight,
+engine=False) never run a guest, or choose the engine themselves, and are listed with the word once:
+all others are run under each engine. With lockstep=True also, slowly, with the translator compared
+with the interpreter block by block; the process ends at the first difference.
+
+$ENGINE is what machines run under: interp, dbt, or lockstep; not set: trapeze's own choice.
 
 $TRAPEZE is the program under test: build/trapeze, or qemu-system-x86_64 to try a test against it.
 
@@ -33,6 +38,7 @@ import zlib
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
 CACHE = os.environ.get("CACHE", os.path.join(ROOT, "cache"))
 TRAPEZE = os.environ.get("TRAPEZE", os.path.join(ROOT, "build/trapeze"))
+ENGINE = os.environ.get("ENGINE")
 IS_QEMU = "qemu" in os.path.basename(TRAPEZE)
 VMLINUZ = os.path.join(CACHE, "vmlinuz")
 INITRAMFS = os.path.join(CACHE, "initramfs")
@@ -52,9 +58,11 @@ class Skip(Exception):
     """The host lacks what the test needs."""
 
 
-def test(weight, slow=False):
+def test(weight, slow=False, engine=True, lockstep=False):
+    marks = [word for word, wanted in (("slow", slow), ("once", not engine), ("lockstep", lockstep)) if wanted]
+
     def note(function):
-        tests[function.__name__] = (weight, function, slow)
+        tests[function.__name__] = (weight, function, marks)
         return function
     return note
 
@@ -79,6 +87,8 @@ class Machine:
     def __init__(self, *arguments, tty=False, monitor=True, program=None, **options):
         self.folder = tempfile.mkdtemp(prefix="trapeze-test-")
         command = [program or TRAPEZE] + [str(a) for a in arguments]
+        if ENGINE and "-accel" not in command and not program and not IS_QEMU:
+            command += ["-accel", "dbt", "-d", "lockstep"] if ENGINE == "lockstep" else ["-accel", ENGINE]
         self.monitor_path = None
         self.monitor_socket = None
         if monitor:
@@ -453,8 +463,8 @@ def stopped(_signal, _frame):
 
 def main():
     if len(sys.argv) == 2 and sys.argv[1] == "--list":
-        for name, (weight, _, slow) in tests.items():
-            print(weight, name, *(["slow"] if slow else []))
+        for name, (weight, _, marks) in tests.items():
+            print(weight, name, *marks)
         return
     if len(sys.argv) != 2 or sys.argv[1] not in tests:
         sys.exit(f"usage: {sys.argv[0]} --list | {' | '.join(tests)}")
@@ -462,6 +472,10 @@ def main():
     status = 0
     try:
         tests[sys.argv[1]][1]()
+        for machine in machines:  # the engine that was asked for is not usable here
+            fallback = re.search(rb"trapeze: (-accel .*running on the interpreter.*)", machine.errors + machine.output)
+            if ENGINE and fallback:
+                raise Skip(fallback.group(1).decode(errors="replace"))
     except Skip as reason:
         print(reason)
         status = 77

@@ -47,38 +47,38 @@ def alive(machine):
 
 # Kernels and initrds
 
-@test(1)
+@test(1, engine=False)
 def kernel_missing():
     refused(("-kernel", "/nonexistent/vmlinuz"), 1, "/nonexistent/vmlinuz", "No such file")
 
 
-@test(1)
+@test(1, engine=False)
 def kernel_is_a_directory():
     refused(("-kernel", workspace()), 1, workspace(), "directory")
 
 
-@test(1)
+@test(1, engine=False)
 def kernel_empty():
     refused(("-kernel", file("empty")), 1, "empty")
 
 
-@test(1)
+@test(1, engine=False)
 def kernel_is_text():
     path = file("text", content=b"This is no kernel.\n" * 1000)
     refused(("-kernel", path), 1, re.escape(path))
 
 
-@test(1)
+@test(1, engine=False)
 def kernel_ends_in_its_header():
     refused(("-kernel", part_of_kernel(600)), 1, "part")
 
 
-@test(1)
+@test(1, engine=False)
 def kernel_ends_in_its_setup():
     refused(("-kernel", part_of_kernel(5000)), 1, "part")
 
 
-@test(1)
+@test(1, engine=False)
 def kernel_larger_than_memory():
     need(VMLINUZ)
     with open(VMLINUZ, "rb") as stream:
@@ -86,7 +86,7 @@ def kernel_larger_than_memory():
     refused(("-m", "256M", "-kernel", path), 1, "huge")
 
 
-@test(1)
+@test(1, engine=False)
 def kernel_unreadable():
     path = file("secret", content=b"x" * 4096)
     os.chmod(workspace(), 0o755)
@@ -94,7 +94,7 @@ def kernel_unreadable():
     refused(("-kernel", path), 1, "secret", "(?i)permission", **as_nobody())
 
 
-@test(1)
+@test(1, engine=False)
 def elf_kernel_cut_off():
     """An ELF header whose program headers lie beyond the end."""
     header = bytearray(b"\x7fELF\x01\x01\x01" + bytes(57))
@@ -104,102 +104,102 @@ def elf_kernel_cut_off():
     refused(("-kernel", file("elf", content=bytes(header))), 1, "elf")
 
 
-@test(1)
+@test(1, engine=False)
 def initrd_missing():
     need(VMLINUZ)
     refused(("-kernel", VMLINUZ, "-initrd", "/nonexistent/initrd"), 1, "/nonexistent/initrd")
 
 
-@test(1)
+@test(1, engine=False)
 def initrd_larger_than_memory():
     need(VMLINUZ)
     path = file("initrd", length=600 << 20)
     refused(("-m", "256M", "-kernel", VMLINUZ, "-initrd", path), 1, "initrd", "memory|room|fit")
 
 
-@test(1)
+@test(1, engine=False)
 def initrd_of_many_gigabytes():
     need(VMLINUZ)
     path = file("initrd", length=1 << 40)
     refused(("-m", "256M", "-kernel", VMLINUZ, "-initrd", path), 1, "initrd")
 
 
-@test(1)
+@test(1, engine=False)
 def command_line_too_long():
     need(VMLINUZ)
     refused(("-kernel", VMLINUZ, "-append", "x" * 100000), 1, "command line|-append")
 
 
-@test(1)
+@test(1, engine=False)
 def bios_missing():
     refused(("-bios", "/nonexistent/bios"), 1, "/nonexistent/bios")
 
 
-@test(1)
+@test(1, engine=False)
 def bios_of_odd_size():
     refused(("-bios", file("odd-bios", length=12345)), 1, "odd-bios")
 
 
 # Sizes and options
 
-@test(1)
+@test(1, engine=False)
 def memory_of_0():
     refused(("-m", "0"), 2, "-m", "allowed|least|at least|too small")
 
 
-@test(1)
+@test(1, engine=False)
 def memory_of_a_petabyte():
     got, _, errors = run(*QUIET, "-m", "1P")
     check(got in (1, 2) and len(errors.splitlines()) == 1 and "trapeze: " in errors,
           f"status {got}")
 
 
-@test(1)
+@test(1, engine=False)
 def memory_is_no_number():
     refused(("-m", "lots"), 2, "-m", "lots")
 
 
-@test(1)
+@test(1, engine=False)
 def unknown_option():
     refused(("-kernal", "x"), 2, "-kernal", "-kernel")
 
 
-@test(1)
+@test(1, engine=False)
 def unknown_option_near_nothing():
     refused(("-zzzzzzzzzz",), 2, "-zzzzzzzzzz")
 
 
-@test(1)
+@test(1, engine=False)
 def unknown_machine():
     refused(("-machine", "pcc"), 2, "pcc", "pc")
 
 
-@test(1)
+@test(1, engine=False)
 def unknown_key_of_drive():
     refused(("-drive", "fil=x,format=raw"), 2, "fil", "file")
 
 
-@test(1)
+@test(1, engine=False)
 def unknown_format():
     refused(("-drive", "file=x,format=rwa"), 2, "rwa", "raw")
 
 
-@test(1)
+@test(1, engine=False)
 def unknown_device():
     refused(("-device", "isa-debug-exot"), 2, "isa-debug-exit")
 
 
-@test(1)
+@test(1, engine=False)
 def two_processors():
     refused(("-smp", "2"), 2, "-smp")
 
 
-@test(1)
+@test(1, engine=False)
 def argument_missing():
     refused(("-kernel",), 2, "-kernel")
 
 
-@test(1)
+@test(1, engine=False)
 def help_and_version():
     for option, word in (("-help", "-kernel"), ("-version", "[0-9]+\\.[0-9]+")):
         status, output, errors = run(option)
@@ -218,17 +218,17 @@ def as_nobody():
     return {"user": 65534, "group": 65534, "extra_groups": [], "program": program, "cwd": "/"}
 
 
-@test(1)
+@test(1, engine=False)
 def disk_missing():
     refused(("-hda", "/nonexistent/disk"), 1, "/nonexistent/disk", "No such file")
 
 
-@test(1)
+@test(1, engine=False)
 def disk_is_a_directory():
     refused(("-hda", workspace()), 1, re.escape(workspace()), "directory")
 
 
-@test(1)
+@test(1, engine=False)
 def disk_read_only():
     """Opened for writing: refused with the way out; the way out works."""
     path = file("read-only", length=1 << 20)
@@ -238,7 +238,7 @@ def disk_read_only():
             **as_nobody())
 
 
-@test(1)
+@test(1, engine=False)
 def disk_given_twice():
     """Two machines that write to one image: the second is refused."""
     path = file("shared", length=1 << 20)
@@ -248,7 +248,7 @@ def disk_given_twice():
     check(machine.quit() == 0, "quit should end the process with 0")
 
 
-@test(3)
+@test(3, engine=False)
 def disk_of_no_length():
     """An empty image: firmware finds nothing to boot from and the machine stays."""
     machine = Machine(*QUIET, "-drive", f"file={file('empty')},format=raw")

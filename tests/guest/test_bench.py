@@ -9,7 +9,7 @@ import harness
 from harness import check, test
 
 
-@test(20)
+@test(20, engine=False)
 def few_workloads():
     names = ["integer", "quicksort", "virtual", "matrix", "avx2", "memcpy", "fork", "exec", "rewrite", "atomic", "ash"]
     figures = os.path.join(harness.workspace(), "figures.json")

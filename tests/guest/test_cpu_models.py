@@ -108,7 +108,7 @@ def run_version():
     return re.search(r"version (\S+)", text).group(1)
 
 
-@test(60)
+@test(60, engine=False)
 def words_as_qemu():
     """Every model: who it says it is, its caches, and the features it asks for."""
     need_qemu()
@@ -121,7 +121,7 @@ def words_as_qemu():
     check(not wrong, "\n".join(wrong))
 
 
-@test(5)
+@test(5, engine=False)
 def options_as_qemu():
     """Features by hand: the order of items, second names, levels that rise."""
     need_qemu()
@@ -134,7 +134,7 @@ def options_as_qemu():
     check(not wrong, "\n".join(wrong))
 
 
-@test(1)
+@test(1, engine=False)
 def enforce_and_check():
     """enforce refuses what check only warns of; check=off is silent."""
     def errors(spec):

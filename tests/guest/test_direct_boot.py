@@ -6,7 +6,7 @@ import os
 from harness import INITRAMFS, Machine, assemble, check, main, need, test, unpacked_kernel, workspace
 
 
-@test(25)
+@test(25, lockstep=True)
 def pvh():
     """An uncompressed Linux kernel by its PVH entry, with initrd and command line."""
     need(INITRAMFS)

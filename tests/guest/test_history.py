@@ -30,7 +30,7 @@ def power_off(machine):
     check(machine.wait() == 0, "poweroff should end the process with 0")
 
 
-@test(30)
+@test(30, lockstep=True)
 def i386_kernel():
     """32-bit Linux with PAE on a processor of 64 bits."""
     machine = i386_shell()

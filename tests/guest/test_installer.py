@@ -39,12 +39,12 @@ TEXT = ((4, 4, (0, 0, 170)), (400, 371, (170, 0, 0)))
 GTK = ((600, 400, (255, 255, 255)), (700, 438, (41, 134, 126)))
 
 
-@test(90, slow=True)
+@test(90, slow=True, lockstep=True)
 def text_amd64():
     first_screen("amd64", "text", TEXT)
 
 
-@test(90, slow=True)
+@test(90, slow=True, lockstep=True)
 def text_i386():
     first_screen("i386", "text", TEXT)
 

@@ -21,12 +21,12 @@ def one_pass(name):
     check(machine.quit() == 0, "quit should end the process with 0")
 
 
-@test(120, slow=True)
+@test(120, slow=True, lockstep=True)
 def pass_of_64_bits():
     one_pass("memtest64")
 
 
-@test(150, slow=True)
+@test(150, slow=True, lockstep=True)
 def pass_of_32_bits():
     one_pass("memtest32")
 
