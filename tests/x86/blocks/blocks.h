@@ -4,11 +4,13 @@
  * pages and stores into its own code, run from one seeded state by two engines in two machines
  * alike; whatever the processor and memory hold afterwards must agree.
  *
- * program.c makes the block from a seed and a number, machine.c runs it, main.c compares, makes a
- * disagreeing block small and is the program.
+ * One in six is a program of many blocks instead, which run often and change where they lead.
+ *
+ * program.c makes the block from a seed and a number, flow.c such a program, machine.c runs it,
+ * main.c compares, makes a disagreeing block small and is the program.
  *
  * Linear addresses (physical memory is RAM_SIZE bytes; code pages are not neighbours in it):
- *   CODE   three pages of code, writable
+ *   CODE   three pages of code, writable; at SHUFFLED once more in another order
  *   DATA   64 KiB that a 16-bit data segment spans: pages that may be written, one that may not,
  *          one that is not there, one of the supervisor's, the stack, and at ALIAS the code again
  */
@@ -28,17 +30,27 @@ enum {
     RAM_SIZE = 0x40000,
     PAGE_TABLES = 0x1000, /* physical; */
     PAGE_TABLES_END = 0x7000,
+    PT = PAGE_TABLES + 0x3000,
+    PT32 = PAGE_TABLES + 0x5000,
+    CODE_RAM = 0x30000, /* frames of the code pages, two apart */
     CODE = 0x10000,
     CODE_PAGES = 3,
+    SHUFFLED = 0x14000,
+    SHUFFLED_PAGES = 5,
     DATA = 0x20000,
     DATA_READ_ONLY = DATA + 0x3000,
     DATA_ABSENT = DATA + 0x4000,
     DATA_SUPERVISOR = DATA + 0x5000,
+    TABLE = DATA + 0x6000, /* pointers to code for flow.c, 8 bytes each */
+    TABLE_ENTRIES = 256,
     STACK = DATA + 0x9000,
+    STACK_END = DATA + 0xa000,
     ALIAS = DATA + 0xc000,
     KERNEL_STACK = 0xc000,
-    HANDLERS = 0xa000, /* a HLT for each vector */
-    INSTRUCTIONS = 30,
+    HANDLERS = 0xa000,       /* a HLT for each vector, but */
+    RETURNING_VECTOR = 0x80, /* an IRET, where p->flow */
+    BLOCK_INSTRUCTIONS = 30,
+    INSTRUCTIONS = 160, /* of flow.c */
     INSTRUCTION_BYTES = 20,
     PROGRAM_INDEX_LIMIT = 0x100, /* registers that begin below it serve as indices */
 };
@@ -77,19 +89,25 @@ enum fix {
     FIX_RELATIVE, /* relative to rip, to the address `target` */
 };
 
+/* Where code is reached. */
+enum mapping { BY_CODE, BY_ALIAS, BY_SHUFFLED };
+
 struct instruction {
     uint8_t bytes[INSTRUCTION_BYTES]; /* and perhaps one more behind it */
     uint8_t length;                   /* 0: removed */
     uint8_t fix;                      /* enum fix */
     uint8_t fix_at, fix_size;
     uint8_t within; /* FIX_CODE: bytes into the target */
-    bool by_alias;
+    uint8_t by;     /* FIX_CODE: enum mapping */
     uint32_t target;
+    bool starts;    /* a piece of flow.c */
+    uint32_t place; /* linear address that it has, or a higher one if that is taken; 0: any */
 };
 
 struct program {
     enum block_mode mode;
-    bool user;
+    bool user, flow;
+    unsigned hot;   /* the translator's dbt_hot */
     uint32_t entry; /* linear */
     uint64_t gpr[16], flags, cr0, cr4;
     uint64_t seed; /* of the data pages and the vector registers */
@@ -98,13 +116,19 @@ struct program {
 };
 
 void program_generate(struct program *p, uint64_t seed, uint64_t number);
-/* The bytes from p->entry on, with everything fixed; returns how many. */
+/* Where each instruction is, linear; returns where the last one ends. */
+uint32_t program_addresses(const struct program *p, uint32_t at[INSTRUCTIONS]);
+/* The address that an instruction at `at` has there. */
+uint32_t program_mapped(uint32_t at, enum mapping by);
+/* The bytes from p->entry on, with everything fixed, and INT3 between; returns how many. */
 unsigned program_layout(const struct program *p, uint8_t *bytes, unsigned size);
 void program_print(const struct program *p, FILE *out);
 ZydisMachineMode program_machine_mode(const struct program *p);
 bool program_decode(const struct program *p, const uint8_t *bytes, unsigned length,
                     ZydisDecodedInstruction *insn, ZydisDecodedOperand *operands);
 uint32_t program_data_address(struct rng *rng); /* linear */
+/* Does it give another answer each time? */
+bool program_unpredictable(const ZydisDecodedInstruction *insn);
 /* The flags that the instruction may leave undefined. */
 uint64_t program_undefined_flags(const ZydisDecodedInstruction *insn);
 
@@ -117,6 +141,12 @@ static inline void instruction_add(struct instruction *i, unsigned byte)
 {
     i->bytes[i->length++] = (uint8_t)byte;
 }
+
+/* Any one that does not lead elsewhere, with its flags defined. */
+void program_any_instruction(struct rng *rng, const struct program *p, struct instruction *i);
+
+/* flow.c */
+void flow_generate(struct program *p, struct rng *rng);
 
 /* operands.c. operands_instruction: false: it did not become an instruction, try again. */
 bool operands_instruction(struct rng *rng, const struct program *p, struct instruction *i);

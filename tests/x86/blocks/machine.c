@@ -24,13 +24,10 @@ enum {
     PML4 = PAGE_TABLES,
     PDPT = PAGE_TABLES + 0x1000,
     PD = PAGE_TABLES + 0x2000,
-    PT = PAGE_TABLES + 0x3000,
     PD32 = PAGE_TABLES + 0x4000,
-    PT32 = PAGE_TABLES + 0x5000,
     GDT = 0x7000,
     IDT = 0x8000,
     TSS = 0x9000,
-    CODE_RAM = 0x30000, /* its pages lie two apart */
 };
 enum { P = 1, W = 2, U = 4 };
 enum {
@@ -216,6 +213,10 @@ static uint32_t page_entry(uint32_t linear)
         return code_frame((linear - CODE) / PAGE_SIZE) | P | W | U;
     if (linear >= ALIAS && linear < ALIAS + CODE_PAGES * PAGE_SIZE)
         return code_frame((linear - ALIAS) / PAGE_SIZE) | P | W | U;
+    if (linear >= SHUFFLED && linear < SHUFFLED + SHUFFLED_PAGES * PAGE_SIZE) {
+        static const uint8_t frames[SHUFFLED_PAGES] = {1, 0, 2, 2, 1};
+        return code_frame(frames[(linear - SHUFFLED) / PAGE_SIZE]) | P | W | U;
+    }
     if (linear < DATA || linear >= DATA + 0x10000 || linear == DATA_ABSENT)
         return 0;
     if (linear == DATA_READ_ONLY)
@@ -242,7 +243,7 @@ static uint64_t descriptor(uint32_t base, uint32_t limit, uint64_t access)
            (uint64_t)(base >> 24) << 56;
 }
 
-static void put_descriptors(uint8_t *image, bool wide)
+static void put_descriptors(uint8_t *image, bool wide, bool returning)
 {
     for (unsigned user = 0; user < 2; user++) {
         uint8_t *at = image + GDT + user * SEL_USER;
@@ -275,11 +276,13 @@ static void put_descriptors(uint8_t *image, bool wide)
         }
         image[HANDLERS + vector] = 0xf4; /* hlt */
     }
+    if (returning)
+        store_le16(image + HANDLERS + RETURNING_VECTOR, wide ? 0xcf48 : 0xf4cf);
 }
 
 static void put_code(const struct program *p, uint8_t *image)
 {
-    uint8_t bytes[INSTRUCTIONS * INSTRUCTION_BYTES];
+    uint8_t bytes[CODE_PAGES * PAGE_SIZE];
     unsigned length = program_layout(p, bytes, sizeof(bytes));
     for (unsigned page = 0; page < CODE_PAGES; page++)
         memset(image + code_frame(page), 0xcc, PAGE_SIZE);
@@ -290,15 +293,35 @@ static void put_code(const struct program *p, uint8_t *image)
     }
 }
 
+/* Every word of the stack and of the table leads to a piece: returns without calls go on. */
+static void put_pointers(const struct program *p, uint8_t *image, struct rng *rng)
+{
+    uint32_t at[INSTRUCTIONS], starts[INSTRUCTIONS];
+    unsigned count = 0, word = p->mode == LONG64 ? 8 : 4;
+    program_addresses(p, at);
+    for (unsigned i = 0; i < p->count; i++)
+        if (p->insn[i].starts)
+            starts[count++] = at[i];
+    for (uint32_t to = TABLE; count && to < STACK_END; to += word) {
+        if (to == TABLE + TABLE_ENTRIES * 8)
+            to = STACK;
+        uint64_t r = rng_next(rng);
+        enum mapping by = r % 8 == 0 ? BY_ALIAS : r % 8 < 3 ? BY_SHUFFLED : BY_CODE;
+        store_le(image + to, program_mapped(starts[(r >> 8) % count], by), word);
+    }
+}
+
 /* Pages that are as they shall be stay: an engine keeps what it has of their code. */
 static void put_memory(struct machine *m, const struct program *p)
 {
     struct rng rng = {.state = p->seed};
     memset(m->image, 0, RAM_SIZE);
     put_pages(m->image);
-    put_descriptors(m->image, p->mode <= COMPAT16);
-    for (unsigned at = DATA; at < DATA + 0xa000; at += 64)
+    put_descriptors(m->image, p->mode <= COMPAT16, p->flow);
+    for (unsigned at = DATA; at < STACK_END; at += 64)
         store_le64(m->image + at, rng_next(&rng));
+    if (p->flow)
+        put_pointers(p, m->image, &rng);
     put_code(p, m->image);
     for (uint32_t page = 0; page < RAM_SIZE; page += PAGE_SIZE)
         if (memcmp(m->host + page, m->image + page, PAGE_SIZE) != 0)
@@ -411,6 +434,7 @@ struct vcpu *machine_prepare(struct machine *m, const struct program *p)
 enum outcome machine_run(struct machine *m, const struct program *p, bool patient)
 {
     atomic_store(&m->patient, patient);
+    dbt_hot = p->hot;
     machine_prepare(m, p);
     atomic_fetch_add(&m->started, 1);
     enum vcpu_exit why = m->type->vcpu_run(m->engine, m->cpu);

@@ -294,7 +294,7 @@ static void add_code_address(struct instruction *i, struct rng *rng)
     i->fix = FIX_CODE;
     i->fix_at = i->length;
     i->fix_size = 4;
-    i->by_alias = one_in(rng, 4);
+    i->by = one_in(rng, 4) ? BY_ALIAS : BY_CODE;
     for (unsigned k = 0; k < 4; k++)
         instruction_add(i, 0);
 }
@@ -302,7 +302,7 @@ static void add_code_address(struct instruction *i, struct rng *rng)
 void operands_control(struct rng *rng, const struct program *p, struct instruction *i, unsigned at)
 {
     uint64_t r = rng_next(rng);
-    unsigned ahead = INSTRUCTIONS - at;
+    unsigned ahead = BLOCK_INSTRUCTIONS - at;
     unsigned reg = (unsigned)(r >> 8) & 7;
     bool wide = p->mode == LONG64, rex = wide && r >> 11 & 1;
     memset(i, 0, sizeof(*i));

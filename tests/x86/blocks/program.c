@@ -49,8 +49,7 @@ static void add_bytes(struct instruction *i, uint64_t value, unsigned size)
 
 /* Any instruction */
 
-/* What gives another answer each time, or has no end. */
-static bool unwanted(const ZydisDecodedInstruction *insn)
+bool program_unpredictable(const ZydisDecodedInstruction *insn)
 {
     switch (insn->mnemonic) {
     case ZYDIS_MNEMONIC_RDTSC:
@@ -61,11 +60,16 @@ static bool unwanted(const ZydisDecodedInstruction *insn)
     case ZYDIS_MNEMONIC_RDSEED:
         return true;
     default:
-        /* Branches that would lead into the midst of others are made elsewhere. */
-        return insn->meta.category == ZYDIS_CATEGORY_COND_BR ||
-               (insn->meta.category == ZYDIS_CATEGORY_UNCOND_BR && insn->raw.imm[0].is_relative) ||
-               (insn->meta.category == ZYDIS_CATEGORY_CALL && insn->raw.imm[0].is_relative);
+        return false;
     }
+}
+
+/* Branches that would lead into the midst of others are made elsewhere. */
+static bool unwanted(const ZydisDecodedInstruction *insn)
+{
+    return program_unpredictable(insn) || insn->meta.category == ZYDIS_CATEGORY_COND_BR ||
+           (insn->meta.category == ZYDIS_CATEGORY_UNCOND_BR && insn->raw.imm[0].is_relative) ||
+           (insn->meta.category == ZYDIS_CATEGORY_CALL && insn->raw.imm[0].is_relative);
 }
 
 static uint64_t at_first(const struct program *p, ZydisRegister reg)
@@ -304,7 +308,7 @@ static void branch(struct rng *rng, const struct program *p, struct instruction 
     uint64_t r = rng_next(rng);
     i->fix = FIX_BRANCH;
     i->fix_size = narrow(p) ? 2 : 4;
-    unsigned ahead = INSTRUCTIONS - at;
+    unsigned ahead = BLOCK_INSTRUCTIONS - at;
     i->target = at + 1 + (uint32_t)(r >> 8) % ahead;
     switch (r % 8) {
     case 0:
@@ -353,7 +357,7 @@ static void modify(struct rng *rng, const struct program *p, struct instruction 
     i->fix_at = i->length;
     i->fix_size = narrow(p) ? 2 : 4;
     i->within = r >> 8 & 3 ? 0 : (r >> 10) % 4;
-    i->by_alias = narrow(p) || r >> 16 & 1;
+    i->by = narrow(p) || r >> 16 & 1 ? BY_ALIAS : BY_CODE;
     int way = (int)((r >> 20) % 8) - 2;
     i->target = (uint32_t)((int)at + way < 0 ? 0 : (int)at + way);
     add_bytes(i, 0, i->fix_size);
@@ -419,6 +423,13 @@ static void define_flags(struct rng *rng, const struct program *p, struct instru
     add(i, (unsigned)rng_next(rng) & 0xff);
 }
 
+void program_any_instruction(struct rng *rng, const struct program *p, struct instruction *i)
+{
+    while (!(one_in(rng, 2) ? any_instruction(rng, p, i) : operands_instruction(rng, p, i)))
+        ;
+    define_flags(rng, p, i);
+}
+
 static void state(struct rng *rng, struct program *p)
 {
     static const uint8_t pointers[] = {RBX, RBP, RSI, RDI};
@@ -473,7 +484,12 @@ void program_generate(struct program *p, uint64_t seed, uint64_t number)
         p->entry =
             CODE + 0x1000 * (1 + (uint32_t)rng_below(&rng, 2)) - (uint32_t)rng_below(&rng, 120);
     state(&rng, p);
-    p->count = 1 + (unsigned)rng_below(&rng, INSTRUCTIONS);
+    if (!narrow(p) && one_in(&rng, 4)) {
+        flow_generate(p, &rng);
+        return;
+    }
+    p->hot = 1;
+    p->count = 1 + (unsigned)rng_below(&rng, BLOCK_INSTRUCTIONS);
     for (unsigned i = 0; i < p->count; i++) {
         one_instruction(&rng, p, &p->insn[i], i);
         define_flags(&rng, p, &p->insn[i]);
@@ -501,57 +517,61 @@ uint64_t program_undefined_flags(const ZydisDecodedInstruction *insn)
     }
 }
 
-unsigned program_layout(const struct program *p, uint8_t *bytes, unsigned size)
+uint32_t program_addresses(const struct program *p, uint32_t at[INSTRUCTIONS])
 {
-    uint32_t at[INSTRUCTIONS + 1], next = p->entry;
+    uint32_t next = p->entry;
     for (unsigned i = 0; i < INSTRUCTIONS; i++) {
+        if (i < p->count && p->insn[i].place > next)
+            next = p->insn[i].place;
         at[i] = next;
         next += i < p->count ? p->insn[i].length : 0;
     }
-    at[INSTRUCTIONS] = next;
+    return next;
+}
+
+uint32_t program_mapped(uint32_t at, enum mapping by)
+{
+    static const uint32_t starts[] = {
+        [BY_CODE] = CODE, [BY_ALIAS] = ALIAS, [BY_SHUFFLED] = SHUFFLED};
+    return at - CODE + starts[by];
+}
+
+static uint32_t fixed(const struct program *p, const struct instruction *i, uint32_t target,
+                      uint32_t end)
+{
+    uint32_t distance = target - end;
+    switch (i->fix) {
+    case FIX_BRANCH:
+        return i->fix_size == 1 && (int32_t)distance != (int8_t)distance ? 0 : distance;
+    case FIX_CODE:
+        return program_mapped(target, i->by) + i->within - (narrow(p) ? DATA : 0);
+    default: /* FIX_RELATIVE */
+        return i->target - end;
+    }
+}
+
+unsigned program_layout(const struct program *p, uint8_t *bytes, unsigned size)
+{
+    uint32_t at[INSTRUCTIONS], next = program_addresses(p, at);
+    memset(bytes, 0xcc, size);
     for (unsigned i = 0; i < p->count; i++) {
         const struct instruction *insn = &p->insn[i];
         uint8_t *to = bytes + (at[i] - p->entry);
         if (!insn->length || at[i] - p->entry + insn->length > size)
             continue;
         memcpy(to, insn->bytes, insn->length);
-        uint32_t end = at[i] + insn->length, value;
         uint32_t target = insn->target < INSTRUCTIONS ? at[insn->target] : next;
-        switch (insn->fix) {
-        case FIX_BRANCH:
-            value = target - end;
-            if (insn->fix_size == 1 && (int32_t)value != (int8_t)value)
-                value = 0;
-            break;
-        case FIX_CODE:
-            value = target + insn->within + (insn->by_alias ? ALIAS - CODE : 0);
-            if (narrow(p))
-                value -= DATA;
-            break;
-        case FIX_RELATIVE:
-            value = insn->target - end;
-            break;
-        default:
-            continue;
-        }
-        store_le(to + insn->fix_at, value, insn->fix_size);
+        if (insn->fix != FIX_NONE)
+            store_le(to + insn->fix_at, fixed(p, insn, target, at[i] + insn->length),
+                     insn->fix_size);
     }
-    return next - p->entry;
+    return (unsigned)min_u64(next - p->entry, size);
 }
 
-void program_print(const struct program *p, FILE *out)
+static void print_instruction(const struct program *p, const uint8_t *bytes, unsigned from,
+                              unsigned count, unsigned length, FILE *out)
 {
-    static const char *const modes[BLOCK_MODES] = {"64-bit", "compat 32-bit", "compat 16-bit",
-                                                   "32-bit", "16-bit"};
-    uint8_t bytes[INSTRUCTIONS * INSTRUCTION_BYTES];
-    unsigned length = program_layout(p, bytes, sizeof(bytes)), done = 0;
-    fprintf(out, "  %s, %s, flags %llx\n", modes[p->mode], p->user ? "user" : "supervisor",
-            (unsigned long long)p->flags);
-    for (unsigned r = 0; r < 16; r++)
-        if (p->gpr[r])
-            fprintf(out, "  r%u=%llx", r, (unsigned long long)p->gpr[r]);
-    fputc('\n', out);
-    while (done < length) {
+    for (unsigned done = from; done < from + count && done < length;) {
         ZydisDisassembledInstruction shown;
         uint32_t at = p->entry + done - (narrow(p) ? CODE : 0);
         if (!ZYAN_SUCCESS(ZydisDisassembleIntel(program_machine_mode(p), at, bytes + done,
@@ -569,4 +589,22 @@ void program_print(const struct program *p, FILE *out)
         fprintf(out, "  %s\n", shown.text);
         done += shown.info.length;
     }
+}
+
+void program_print(const struct program *p, FILE *out)
+{
+    static const char *const modes[BLOCK_MODES] = {"64-bit", "compat 32-bit", "compat 16-bit",
+                                                   "32-bit", "16-bit"};
+    uint8_t bytes[CODE_PAGES * PAGE_SIZE];
+    uint32_t at[INSTRUCTIONS];
+    unsigned length = program_layout(p, bytes, sizeof(bytes));
+    program_addresses(p, at);
+    fprintf(out, "  %s, %s, flags %llx, hot after %u\n", modes[p->mode],
+            p->user ? "user" : "supervisor", (unsigned long long)p->flags, p->hot);
+    for (unsigned r = 0; r < 16; r++)
+        if (p->gpr[r])
+            fprintf(out, "  r%u=%llx", r, (unsigned long long)p->gpr[r]);
+    fputc('\n', out);
+    for (unsigned i = 0; i < p->count; i++)
+        print_instruction(p, bytes, at[i] - p->entry, p->insn[i].length, length, out);
 }

@@ -2,7 +2,7 @@
  *
  * Two engines may differ where the manual leaves flags undefined. The generator defines them again
  * behind its instructions, but code that changes itself becomes anything. So a disagreeing program
- * is run once more in steps, to see whether it came to depend on an undefined flag.
+ * is run once more in steps, to see whether it came to depend on an undefined flag, or on the time.
  */
 #include "blocks.h"
 
@@ -17,10 +17,12 @@ struct trace {
     bool undecided, ended;
 };
 
-/* Does it leave flags of MXCSR open where it faults? How much of a first step is told when a second
- * one traps, and whether that of a store that faults is. */
+/* Does it give another answer each time? Or leave flags of MXCSR open where it faults: how much of
+ * a first step is told when a second one traps, and whether that of a store that faults is. */
 static bool open_ended(const struct vcpu *cpu, const ZydisDecodedInstruction *insn)
 {
+    if (program_unpredictable(insn))
+        return true;
     switch (insn->mnemonic) {
     case ZYDIS_MNEMONIC_DPPD:
     case ZYDIS_MNEMONIC_DPPS:
