@@ -143,15 +143,14 @@ static void cold_code_goes(void **state)
     assert_int_equal(in->statistics.flushes, 1);
     assert_true(in->statistics.cold_dropped > 0xc000);
     assert_in_range(in->statistics.blocks_made, 0xd001, 0xd010);
-    assert_in_range(in->ops_bytes, OPS_LIMIT / 2, OPS_LIMIT + 2 * BLOCK_OPS * sizeof(struct op));
+    assert_in_range(in->queue_bytes, OPS_LIMIT / 2, OPS_LIMIT + 2 * BLOCK_OPS * sizeof(struct op));
     assert_true(in->code_bytes < 2 * OPS_LIMIT);
     size_t bytes = 0;
-    for (const struct block_ops *ops = in->ops_first; ops; ops = ops->next) {
-        const struct block *block = ops->block;
+    for (const struct block *block = in->queue_first; block; block = block->next) {
         assert_ptr_equal(cache_find(in, block->page->gpa | block->offset, block->mode), block);
-        bytes += sizeof(*ops) + block->op_count * sizeof(struct op);
+        bytes += sizeof(*block) + block->op_count * sizeof(struct op);
     }
-    assert_int_equal(bytes, in->ops_bytes);
+    assert_int_equal(bytes, in->queue_bytes);
     machine_end(&m);
 }
 
@@ -175,17 +174,20 @@ static void ops_are_made_anew(void **state)
     for (unsigned round = 0; round < 2; round++) {
         m.bench->cpu->rip = START;
         m.bench->cpu->halted = false;
-        struct block *block = run_lookup(m.bench->cpu);
-        cache_give_back(in, block);
-        assert_null(block->ops);
-        assert_int_equal(in->ops_bytes, 0);
-        if (round == 1)
+        struct block *block = cache_give_back(in, run_lookup(m.bench->cpu));
+        assert_false(block->has_ops);
+        assert_int_equal(in->queue_bytes, 0);
+        assert_ptr_equal(cache_find(in, START, block->mode), block);
+        if (round == 1) {
+            in->anew_block = NULL; /* as if others had run since */
             assert_true(ram_copy_in(m.bench->ram, START, other, sizeof(other)));
+        }
         machine_run(&m);
     }
     assert_int_equal(m.bench->cpu->gpr[RAX], 1 + 1 + 2);
     assert_int_equal(in->statistics.ops_made_anew, 1);
     assert_int_equal(in->statistics.blocks_made, 2);
+    assert_null(in->anew_block);
     machine_end(&m);
 }
 

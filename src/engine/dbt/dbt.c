@@ -175,11 +175,11 @@ static struct translation *translation_at_rip(struct dbt_vcpu *d, uint32_t varia
         return t;
     if (block->page && block_fits(cpu, block, cpu->rip) && ++block->heat >= dbt_hot) {
         bool full;
+        if (!block->translations)
+            block = cache_give_back(d->in, block);
         t = translate(d, block, variant, &full);
-        if (t) {
-            cache_give_back(d->in, block);
+        if (t)
             return t;
-        }
         if (full)
             flush_code(d);
         else

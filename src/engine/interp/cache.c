@@ -9,8 +9,8 @@
  *
  * Ops are much larger than blocks. Beside the translator most are needed only while a block is
  * cold, and most blocks that ever run do so a few times and never again. So a block that was
- * translated gives its ops back, and what is left is kept in a queue: the oldest block goes, unless
- * it has been run since it came to the queue's end last.
+ * about to be translated gives its ops back, and what is left is kept in a queue: the oldest block
+ * goes, unless it has been run since it came to the queue's end last.
  */
 #include "engine/interp/internal.h"
 
@@ -94,51 +94,30 @@ static bool page_grow(struct interp_vcpu *in, struct code_page *page)
     return true;
 }
 
-static size_t ops_size(const struct block *block)
+static size_t block_size(const struct block *block)
 {
-    return sizeof(struct block_ops) + block->op_count * sizeof(struct op);
+    return block->has_ops ? sizeof(*block) + block->op_count * sizeof(struct op)
+                          : offsetof(struct block, before);
 }
 
-static struct block_ops *ops_of(const struct block *block)
+static void queue_add(struct interp_vcpu *in, struct block *block)
 {
-    return CONTAINER_OF(block->ops, struct block_ops, ops);
+    block->next = NULL;
+    block->before = in->queue_last;
+    *(in->queue_last ? &in->queue_last->next : &in->queue_first) = block;
+    in->queue_last = block;
+    in->queue_bytes += block_size(block);
+    block->queued = true;
 }
 
-static void queue_add(struct interp_vcpu *in, struct block_ops *ops)
+static void queue_remove(struct interp_vcpu *in, struct block *block)
 {
-    ops->next = NULL;
-    ops->before = in->ops_last;
-    *(in->ops_last ? &in->ops_last->next : &in->ops_first) = ops;
-    in->ops_last = ops;
-}
-
-static void queue_remove(struct interp_vcpu *in, struct block_ops *ops)
-{
-    *(ops->before ? &ops->before->next : &in->ops_first) = ops->next;
-    *(ops->next ? &ops->next->before : &in->ops_last) = ops->before;
-}
-
-static void ops_enter(struct interp_vcpu *in, struct block *block)
-{
-    in->ops_bytes += ops_size(block);
-    ops_of(block)->block = block;
-    queue_add(in, ops_of(block));
-}
-
-static void ops_leave(struct interp_vcpu *in, struct block *block)
-{
-    if (!ops_of(block)->block)
+    if (!block->queued)
         return;
-    in->ops_bytes -= ops_size(block);
-    ops_of(block)->block = NULL;
-    queue_remove(in, ops_of(block));
-}
-
-static void block_free(struct block *block)
-{
-    if (block->ops)
-        free(ops_of(block));
-    free(block);
+    *(block->before ? &block->before->next : &in->queue_first) = block->next;
+    *(block->next ? &block->next->before : &in->queue_last) = block->before;
+    in->queue_bytes -= block_size(block);
+    block->queued = false;
 }
 
 static uint8_t *heat_of(struct interp_vcpu *in, const struct block *block)
@@ -189,8 +168,8 @@ void cache_insert(struct interp_vcpu *in, gpa_t gpa, struct block *block)
     block->page = page;
     page->chunks |= chunk_mask(block->offset, block->offset + block->seen - 1u);
     block->heat = *heat_of(in, block);
-    in->code_bytes += sizeof(*block) + ops_size(block);
-    ops_enter(in, block);
+    in->code_bytes += block_size(block);
+    queue_add(in, block);
     in->statistics.blocks_made++;
 }
 
@@ -201,16 +180,23 @@ static const struct op *op_resync(struct vcpu *cpu, const struct op *op)
     return NULL;
 }
 
+/* It may be the one that runs. */
+static void resync(struct interp_vcpu *in, struct block *block)
+{
+    struct op *ops = NULL;
+    if (block->has_ops)
+        ops = block->ops;
+    else if (in->anew_block == block)
+        ops = in->anew;
+    for (unsigned k = 0; ops && k < block->op_count; k++)
+        ops[k].fn = op_resync;
+}
+
 /* The block is in no page any more. */
 static void bury(struct interp_vcpu *in, struct block *block)
 {
-    if (block->ops) {
-        ops_leave(in, block);
-        in->code_bytes -= ops_size(block);
-        for (unsigned k = 0; k < block->op_count; k++)
-            block->ops[k].fn = op_resync;
-    }
-    in->code_bytes -= sizeof(*block);
+    queue_remove(in, block);
+    in->code_bytes -= block_size(block);
     block->next = in->dead;
     in->dead = block;
 }
@@ -225,6 +211,7 @@ static void drop(struct interp_vcpu *in, struct code_page **at)
             continue;
         if (block->translations)
             in->block_dropped(in->cpu, block);
+        resync(in, block);
         bury(in, block);
     }
     in->code_bytes -= page->limit * (sizeof(uint16_t) + sizeof(struct block *));
@@ -262,46 +249,55 @@ void cache_free_dead(struct interp_vcpu *in)
 {
     while (in->dead) {
         struct block *next = in->dead->next;
-        block_free(in->dead);
+        if (in->anew_block == in->dead)
+            in->anew_block = NULL;
+        free(in->dead);
         in->dead = next;
     }
 }
 
-void cache_give_back(struct interp_vcpu *in, struct block *block)
+struct block *cache_give_back(struct interp_vcpu *in, struct block *block)
 {
-    if (!block->ops || !block->page)
-        return;
-    ops_leave(in, block);
+    if (!block->has_ops || !block->page)
+        return block;
+    queue_remove(in, block);
     /* The first op of one that crosses has the bytes it hangs on: the translator's too. */
     if (block_crosses(block))
-        return;
-    in->code_bytes -= ops_size(block);
-    free(ops_of(block));
-    block->ops = NULL;
+        return block;
+    in->code_bytes -= block_size(block);
+    block->has_ops = false;
+    in->code_bytes += block_size(block);
     in->statistics.ops_given_back++;
+    struct block *smaller = realloc(block, block_size(block));
+    if (!smaller || smaller == block)
+        return block;
+    unsigned slot = key_slot(smaller->page, block_key(smaller->offset, smaller->mode));
+    smaller->page->blocks[slot] = smaller;
+    in->cpu->exec_gen++; /* the jump cache points to where it was */
+    return smaller;
 }
 
-bool cache_ops(struct interp_vcpu *in, struct block *block, gva_t linear)
+const struct op *cache_ops(struct interp_vcpu *in, struct block *block, gva_t linear)
 {
-    if (block->ops)
-        return true;
+    if (block->has_ops)
+        return block->ops;
+    if (in->anew_block == block)
+        return in->anew;
     gpa_t gpa = block->page->gpa | block->offset;
     struct block *anew = decode_block(in, linear, gpa);
     if (!anew)
-        return false;
+        return NULL;
     bool same = anew->op_count == block->op_count && anew->count == block->count &&
-                anew->bytes == block->bytes;
+                anew->bytes == block->bytes && !block_crosses(anew);
     if (same) {
-        block->ops = anew->ops;
-        anew->ops = NULL;
-        in->code_bytes += ops_size(block);
-        ops_enter(in, block);
+        in->anew_block = block;
+        memcpy(in->anew, anew->ops, anew->op_count * sizeof(struct op));
         in->statistics.ops_made_anew++;
-    }
-    block_free(anew);
-    if (!same)
+    } else {
         cache_drop_page(in, gpa);
-    return same;
+    }
+    free(anew);
+    return same ? in->anew : NULL;
 }
 
 static struct code_page **page_link(struct interp_vcpu *in, const struct code_page *page)
@@ -337,22 +333,17 @@ static void drop_block(struct interp_vcpu *in, struct block *block)
 
 void cache_drop_cold(struct interp_vcpu *in)
 {
-    const struct block_ops *last = in->ops_last;
-    while (in->ops_first && in->ops_bytes > OPS_LIMIT / 8 * 7) {
-        struct block_ops *ops = in->ops_first;
-        struct block *block = ops->block;
-        bool end = ops == last;
-        if (block->translations) {
-            cache_give_back(in, block);
-        } else if (block->used) {
+    const struct block *last = in->queue_last;
+    for (bool end = false; !end && in->queue_bytes > OPS_LIMIT / 8 * 7;) {
+        struct block *block = in->queue_first;
+        end = block == last;
+        if (block->used || block->translations) {
             block->used = false;
-            queue_remove(in, ops);
-            queue_add(in, ops);
+            queue_remove(in, block);
+            queue_add(in, block);
         } else {
             drop_block(in, block);
         }
-        if (end)
-            break;
     }
     in->cpu->exec_gen++; /* the jump cache may point to the dead */
 }

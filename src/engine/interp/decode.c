@@ -303,27 +303,23 @@ static void add_plain(struct builder *b, op_fn fn, unsigned offset)
 static struct block *finish(struct builder *b, gpa_t gpa, unsigned bytes, unsigned count,
                             const uint8_t *second)
 {
-    size_t size = sizeof(struct block_ops) + b->count * sizeof(struct op);
-    struct block *block = calloc(1, sizeof(*block));
-    struct block_ops *ops = malloc(size + (second ? 16 : 0));
-    if (!block || !ops) {
-        free(block);
-        free(ops);
+    size_t size = sizeof(struct block) + b->count * sizeof(struct op);
+    struct block *block = malloc(size + (second ? 16 : 0));
+    if (!block)
         return NULL;
-    }
-    block->offset = (uint16_t)(gpa & (PAGE_SIZE - 1));
-    block->bytes = (uint16_t)bytes;
-    block->seen = (uint16_t)min_u64(bytes + b->bad, PAGE_SIZE - block->offset);
-    block->count = (uint8_t)count;
-    block->mode = (uint8_t)b->mode;
-    block->op_count = (uint8_t)b->count;
-    block->ops = ops->ops;
-    ops->block = block;
-    memcpy(ops->ops, b->ops, b->count * sizeof(struct op));
+    unsigned offset = (unsigned)(gpa & (PAGE_SIZE - 1));
+    *block = (struct block){.offset = (uint16_t)offset,
+                            .bytes = (uint16_t)bytes,
+                            .seen = (uint16_t)min_u64(bytes + b->bad, PAGE_SIZE - offset),
+                            .count = (uint8_t)count,
+                            .mode = (uint8_t)b->mode,
+                            .op_count = (uint8_t)b->count,
+                            .has_ops = true};
+    memcpy(block->ops, b->ops, b->count * sizeof(struct op));
     if (second) {
-        uint8_t *kept = (uint8_t *)ops + size;
+        uint8_t *kept = (uint8_t *)block + size;
         memcpy(kept, second, 16);
-        ops->ops[0].data = kept;
+        block->ops[0].data = kept;
     }
     return block;
 }

@@ -24,26 +24,19 @@ enum {
 /* What the code cache may take before it starts afresh. */
 #define CODE_LIMIT MIB(48)
 
-/* What ops may take of it where the translator runs what is hot: those that have not been run for
- * longest go first. */
-#define OPS_LIMIT MIB(4)
+/* What blocks with ops may take of it where the translator runs what is hot: those that have
+ * not been run for longest go first. */
+#define OPS_LIMIT MIB(6)
 
 /* Address space for a vcpu's vector stubs: some 100,000 different instructions. */
 #define VECTOR_CODE_SIZE MIB(8)
 
 struct code_page;
 
-/* The ops of a block. All of them are in a queue: see cache.c. */
-struct block_ops {
-    struct block_ops *next, *before;
-    struct block *block; /* NULL: not in the queue */
-    struct op ops[];
-};
-
 /* A run of instructions on one page, entered at its start. An instruction that runs over the end of
  * its page is a block of its own, with a first op that compares the bytes on the second page. */
 struct block {
-    struct block *next; /* in the list of the dead */
+    struct block *next; /* in the queue of those with ops, or in the list of the dead */
     struct code_page *page;
     uint16_t offset; /* in the page */
     uint16_t bytes;  /* on this page */
@@ -51,12 +44,16 @@ struct block {
     uint8_t count; /* instructions */
     uint8_t mode;  /* CODE_SIZE bits of code_mode */
     uint8_t op_count;
-    bool used;      /* run since the ops were last looked at */
-    struct op *ops; /* of a struct block_ops; NULL: given back, cache_ops makes them anew */
+    bool queued;
+    bool used;    /* run since it came into the queue */
+    bool has_ops; /* if not, cache_ops makes them anew */
     /* The translator's: how often it ran here, and what became of it. */
     uint16_t heat;
     struct translation *translations;
     uint64_t careful, avoid; /* instructions, by number: see engine/dbt */
+    /* There only if has_ops: */
+    struct block *before; /* in the queue */
+    struct op ops[];
 };
 
 struct code_page {
@@ -97,8 +94,8 @@ struct interp_vcpu {
     struct interp_vcpu *next; /* in the engine's list */
 
     struct code_page *pages[CODE_BUCKETS];
-    size_t code_bytes, ops_bytes;           /* ops_bytes: part of them */
-    struct block_ops *ops_first, *ops_last; /* all there are, oldest first */
+    size_t code_bytes, queue_bytes;         /* queue_bytes: part of them */
+    struct block *queue_first, *queue_last; /* blocks with ops, oldest first: see cache.c */
     struct block *dead;       /* dropped, perhaps still running: freed between blocks */
     uint8_t heat[HEAT_SLOTS]; /* of blocks that were dropped as cold, by a hash */
     struct jump jumps[JUMP_SLOTS];
@@ -109,7 +106,10 @@ struct interp_vcpu {
     unsigned pending_count; /* > PENDING_MAX: too many, drop all */
 
     struct op step_ops[4]; /* for single steps */
-    bool in_step;          /* no block runs, but perhaps the instruction at step_rip: it counts */
+    /* The ops of a block that had given them back and runs again. */
+    const struct block *anew_block;
+    struct op anew[BLOCK_OPS + 2];
+    bool in_step; /* no block runs, but perhaps the instruction at step_rip: it counts */
     uint64_t step_rip;
     struct step_op steps[STEP_SLOTS]; /* by a hash of the address */
 
@@ -142,12 +142,12 @@ bool decode_step(struct interp_vcpu *in, const uint8_t *bytes, unsigned availabl
 /* cache.c */
 struct block *cache_find(struct interp_vcpu *in, gpa_t gpa, uint32_t mode);
 void cache_insert(struct interp_vcpu *in, gpa_t gpa, struct block *block);
-/* The ops of the block at linear are there afterwards. False: its code is not what it was (it is
- * dropped), or out of memory. */
-bool cache_ops(struct interp_vcpu *in, struct block *block, gva_t linear);
+/* The ops of the block at linear, valid until the next block runs. NULL: its code is not what it
+ * was (it is dropped), or out of memory. */
+const struct op *cache_ops(struct interp_vcpu *in, struct block *block, gva_t linear);
 /* The block is not expected to run here soon, and does not run now: its ops are freed, unless the
- * translator needs them. */
-void cache_give_back(struct interp_vcpu *in, struct block *block);
+ * translator needs them. It has no translations. Returns where it is now. */
+struct block *cache_give_back(struct interp_vcpu *in, struct block *block);
 /* Frees what has not been run for longest, down to below OPS_LIMIT. Nothing links to it. */
 void cache_drop_cold(struct interp_vcpu *in);
 void cache_drop_page(struct interp_vcpu *in, gpa_t gpa);
@@ -184,7 +184,7 @@ bool decode_bytes(const struct interp_vcpu *in, unsigned mode, const uint8_t *by
 /* A block of one instruction that runs over its page's end. */
 static inline bool block_crosses(const struct block *block)
 {
-    return block->ops && block->op_count > 1 && block->ops[0].length == 0;
+    return block->has_ops && block->op_count > 1 && block->ops[0].length == 0;
 }
 
 /* Cuts rip to the width of code that runs. */

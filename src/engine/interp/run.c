@@ -32,7 +32,7 @@ struct block *run_lookup(struct vcpu *cpu)
     if (!block) {
         if (in->code_bytes > CODE_LIMIT)
             cache_drop_all(in);
-        else if (in->outer && in->ops_bytes > OPS_LIMIT)
+        else if (in->outer && in->queue_bytes > OPS_LIMIT)
             cache_drop_cold(in);
         block = decode_block(in, linear, gpa);
         if (!block)
@@ -120,10 +120,11 @@ static unsigned step_begin(struct vcpu *cpu)
         return 1;
     }
     struct block *block = run_lookup(cpu);
-    if (!block || !cache_ops(in, block, linear_rip(cpu, cpu->rip)))
+    const struct op *ops = block ? cache_ops(in, block, linear_rip(cpu, cpu->rip)) : NULL;
+    if (!ops)
         return 0;
     unsigned n = block_crosses(block) ? 2 : 1;
-    memcpy(in->step_ops, block->ops, n * sizeof(struct op));
+    memcpy(in->step_ops, ops, n * sizeof(struct op));
     return n;
 }
 
@@ -172,11 +173,12 @@ static void uncount(struct vcpu *cpu)
     if (jump->linear != linear || jump->exec_gen != cpu->exec_gen || jump->mode != cpu->code_mode)
         return;
     const struct block *block = jump->block;
-    if (!block->ops)
+    if (!block->has_ops && in->anew_block != block)
         return;
+    const struct op *ops = block->has_ops ? block->ops : in->anew;
     uint64_t offset = cpu->rip - cpu->gpr[GPR_RIP];
-    for (unsigned i = block->op_count; i-- > 0 && block->ops[i].offset >= offset;)
-        cpu->icount -= block->ops[i].length != 0;
+    for (unsigned i = block->op_count; i-- > 0 && ops[i].offset >= offset;)
+        cpu->icount -= ops[i].length != 0;
 }
 
 static void take_pending_code(struct interp_vcpu *in)
@@ -325,9 +327,10 @@ void run_block(struct vcpu *cpu)
         return;
     }
     block->used = true;
-    if (!cache_ops(interp_vcpu(cpu), block, linear_rip(cpu, cpu->rip)))
+    const struct op *op = cache_ops(interp_vcpu(cpu), block, linear_rip(cpu, cpu->rip));
+    if (!op)
         return;
-    const struct op *op = block_enter(cpu, block, cpu->rip);
+    block_enter(cpu, block, cpu->rip);
     do {
         op = op->fn(cpu, op);
     } while (op);
