@@ -34,6 +34,10 @@ bool cpu_lar(struct vcpu *cpu, uint16_t selector, uint32_t *value);
 bool cpu_lsl(struct vcpu *cpu, uint16_t selector, uint32_t *value);
 bool cpu_verify(struct vcpu *cpu, uint16_t selector, bool write);
 
+/* What SYSCALL and SYSRET load, as the MSRs are now. wide: SYSRET goes to 64-bit code. */
+void segment_syscall(const struct vcpu *cpu, struct segment *cs, struct segment *ss);
+void segment_sysret(const struct vcpu *cpu, bool wide, struct segment *cs, struct segment *ss);
+enum { SYSRET_FLAGS = 0x3c7fd7 }; /* of R11, in long mode */
 void cpu_syscall(struct vcpu *cpu, uint64_t next_rip);
 void cpu_sysret(struct vcpu *cpu, unsigned opsize);
 void cpu_sysenter(struct vcpu *cpu);

@@ -14,14 +14,34 @@ static bool is_intel(const struct vcpu *cpu)
 }
 
 /* Flat CS and SS of a level. The code is 64-bit, or 32-bit. */
-static void enter_flat(struct vcpu *cpu, uint16_t cs, uint16_t ss, unsigned cpl, bool wide)
+static void make_flat(uint16_t cs_selector, uint16_t ss_selector, unsigned cpl, bool wide,
+                      struct segment *cs, struct segment *ss)
 {
     uint32_t common = SEG_P | SEG_S | cpl << 5 | SEG_G;
-    cpu->seg[SEG_CS] = (struct segment){
-        .selector = cs, .access = common | 0xb | (wide ? SEG_L : SEG_DB), .limit = 0xffffffff};
-    cpu->seg[SEG_SS] =
-        (struct segment){.selector = ss, .access = common | 3 | SEG_DB, .limit = 0xffffffff};
+    *cs = (struct segment){.selector = cs_selector,
+                           .access = common | 0xb | (wide ? SEG_L : SEG_DB),
+                           .limit = 0xffffffff};
+    *ss = (struct segment){
+        .selector = ss_selector, .access = common | 3 | SEG_DB, .limit = 0xffffffff};
+}
+
+static void enter_flat(struct vcpu *cpu, uint16_t cs, uint16_t ss, unsigned cpl, bool wide)
+{
+    make_flat(cs, ss, cpl, wide, &cpu->seg[SEG_CS], &cpu->seg[SEG_SS]);
     cpu->cpl = (uint8_t)cpl;
+}
+
+void segment_syscall(const struct vcpu *cpu, struct segment *cs, struct segment *ss)
+{
+    uint16_t selector = (uint16_t)(cpu->star >> 32 & 0xfffc);
+    make_flat(selector, (uint16_t)(selector + 8), 0, cpu_long_mode(cpu), cs, ss);
+}
+
+void segment_sysret(const struct vcpu *cpu, bool wide, struct segment *cs, struct segment *ss)
+{
+    uint16_t base = (uint16_t)(cpu->star >> 48);
+    make_flat((uint16_t)((base + (wide ? 16 : 0)) | 3), (uint16_t)((base + 8) | 3), 3, wide, cs,
+              ss);
 }
 
 void cpu_syscall(struct vcpu *cpu, uint64_t next_rip)
@@ -30,7 +50,6 @@ void cpu_syscall(struct vcpu *cpu, uint64_t next_rip)
     if (!(cpu->efer & EFER_SCE) || !cpu_protected(cpu) || (is_intel(cpu) && !cpu_code64(cpu)))
         cpu_raise_ud(cpu);
     uint64_t flags = cpu_rflags(cpu);
-    uint16_t cs = (uint16_t)(cpu->star >> 32 & 0xfffc);
     cpu->gpr[RCX] = next_rip;
     if (wide) {
         cpu->gpr[R11] = flags & ~(uint64_t)FLAG_RF;
@@ -40,7 +59,8 @@ void cpu_syscall(struct vcpu *cpu, uint64_t next_rip)
         cpu->rip = (uint32_t)cpu->star;
         flags &= ~(uint64_t)(FLAG_IF | FLAG_RF | FLAG_VM);
     }
-    enter_flat(cpu, cs, (uint16_t)(cs + 8), 0, wide);
+    segment_syscall(cpu, &cpu->seg[SEG_CS], &cpu->seg[SEG_SS]);
+    cpu->cpl = 0;
     cpu_set_rflags(cpu, flags);
     cpu_update_mode(cpu);
     cpu->stepping &= (flags & FLAG_TF) != 0; /* no trap when SFMASK has TF */
@@ -52,16 +72,16 @@ void cpu_sysret(struct vcpu *cpu, unsigned opsize)
         cpu_raise_ud(cpu);
     if (cpu->cpl)
         cpu_raise_gp(cpu, 0);
-    uint16_t base = (uint16_t)(cpu->star >> 48);
     bool wide = opsize == 8;
     /* Intel's processors fault here, at level 0; AMD's at the target, at level 3. */
     if (wide && is_intel(cpu) && !address_canonical(cpu->gpr[RCX]))
         cpu_raise_gp(cpu, 0);
     uint64_t flags = cpu_rflags(cpu) | FLAG_IF;
     if (cpu_long_mode(cpu))
-        flags = cpu->gpr[R11] & 0x3c7fd7;
+        flags = cpu->gpr[R11] & SYSRET_FLAGS;
     cpu->rip = wide ? cpu->gpr[RCX] : (uint32_t)cpu->gpr[RCX];
-    enter_flat(cpu, (uint16_t)((base + (wide ? 16 : 0)) | 3), (uint16_t)((base + 8) | 3), 3, wide);
+    segment_sysret(cpu, wide, &cpu->seg[SEG_CS], &cpu->seg[SEG_SS]);
+    cpu->cpl = 3;
     cpu_set_rflags(cpu, flags);
     cpu_update_mode(cpu);
     /* Unlike IRET's, a TF that SYSRET restores traps before the first instruction. */

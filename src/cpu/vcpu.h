@@ -224,7 +224,7 @@ struct cpu_fault {
 
 /* Slots of vcpu.frame, as distances below gpr in 8 bytes; those of engine/dbt are in its
  * internal.h. */
-enum { VCPU_FRAME = 32, FRAME_POLL = 3, FRAME_JUMP_MASK = 4 };
+enum { VCPU_FRAME = 48, FRAME_POLL = 3, FRAME_JUMP_MASK = 4 };
 
 struct vcpu {
     /* Engine-private: slots that translated code reaches below gpr. Two of them hold 0 when it

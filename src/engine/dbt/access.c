@@ -213,17 +213,22 @@ static void check_crossing(struct tr *tr, unsigned size)
     stub->from = emit_jrcxz(e);
 }
 
+struct emit_mem access_at_scratch(struct tr *tr, unsigned size, bool write)
+{
+    access_forget(tr);
+    if (tr->careful && size > 1)
+        check_crossing(tr, size);
+    look_up(tr, SCRATCH, write, NULL);
+    return (struct emit_mem){.base = SCRATCH, .index = DELTA};
+}
+
 struct emit_mem access_memory(struct tr *tr, const struct guest_mem *mem)
 {
     struct emit *e = &tr->e;
     int32_t disp = (int32_t)mem->disp;
     if (tr->careful) {
         access_address(tr, mem, true);
-        access_forget(tr);
-        if (mem->size > 1)
-            check_crossing(tr, mem->size);
-        look_up(tr, SCRATCH, mem->write, NULL);
-        return (struct emit_mem){.base = SCRATCH, .index = DELTA};
+        return access_at_scratch(tr, mem->size, mem->write);
     }
     if (is_plain(tr, mem)) {
         bool reuse = reusable(tr, mem);
@@ -251,9 +256,7 @@ struct emit_mem access_memory(struct tr *tr, const struct guest_mem *mem)
         return at;
     }
     access_address(tr, mem, true);
-    access_forget(tr);
-    look_up(tr, SCRATCH, mem->write, NULL);
-    return (struct emit_mem){.base = SCRATCH, .index = DELTA};
+    return access_at_scratch(tr, mem->size, mem->write);
 }
 
 static void put_stub(struct tr *tr, const struct stub *stub)

@@ -37,6 +37,11 @@ static void go_indirect(struct tr *tr, int32_t undo)
     emit_jmp_mem(e, entry);
 }
 
+void control_go_to_scratch(struct tr *tr)
+{
+    go_indirect(tr, 0);
+}
+
 static void lea_native(struct tr *tr, unsigned to, struct emit_mem from)
 {
     if (tr->code64)

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "cpu/segment.h"
 #include "engine/dbt/internal.h"
 
 enum {
@@ -24,6 +25,8 @@ unsigned dbt_hot = 16;
 static uint32_t variant_of(const struct vcpu *cpu)
 {
     uint32_t variant = cpu->code_mode & (CODE_SIZE | CODE_USER);
+    if (cpu->cr4 & CR4_SMAP)
+        variant |= VARIANT_SMAP;
     if (!(cpu->cr0 & (CR0_TS | CR0_EM)) && cpu->cr4 & CR4_OSFXSR)
         variant |= VARIANT_SSE;
     if (!(cpu->cr0 & CR0_TS) && cpu->cr4 & CR4_OSXSAVE) {
@@ -53,7 +56,7 @@ static bool segment_whole(const struct segment *s)
 static bool translatable(const struct vcpu *cpu, uint32_t *variant)
 {
     if (cpu->rflags & (FLAG_DF | FLAG_VM) || !cpu_protected(cpu) || cpu->watching ||
-        cpu->mmu == MMU_USER_ALIGN)
+        cpu->mmu == MMU_USER_ALIGN || cpu->cpl == 1 || cpu->cpl == 2)
         return false;
     *variant = variant_of(cpu);
     switch (cpu->code_mode & CODE_SIZE) {
@@ -154,6 +157,7 @@ static const struct exit_info *enter(struct dbt_vcpu *d, const uint8_t *code)
     d->statistics.enters++;
     void (*go)(uint64_t * gpr) = (void (*)(uint64_t *))(uintptr_t)d->enter;
     go(cpu->gpr);
+    d->gs = d->maps[cpu->mmu].entries; /* it may have changed: level.c */
     return (const struct exit_info *)*frame(cpu, FRAME_INFO);
 }
 
@@ -342,14 +346,32 @@ static void look_again(struct dbt_vcpu *d, const struct exit_info *info)
         memcpy(code_writable(&d->code, t->code + t->epoch), &epoch, 4);
 }
 
+/* An instruction has been interpreted. May translated code go on behind it, or must the run loop
+ * look at what it did? */
+static bool may_go_on(struct dbt_vcpu *d, uint32_t *variant)
+{
+    struct vcpu *cpu = d->cpu;
+    run_heed(cpu);
+    if (attention_within(cpu) || !*frame(cpu, FRAME_POLL) || !*frame(cpu, FRAME_JUMP_MASK) ||
+        d->in->dead || cpu->halted || cpu->shadow || cpu->pending_db ||
+        cpu->rflags & (FLAG_TF | FLAG_RF) || cpu->dr[7] & 0xff ||
+        d->vector_bytes != vector_bytes(cpu))
+        return false;
+    level_prepare(d);
+    return translatable(cpu, variant);
+}
+
 /* Runs translated code from cpu->rip until something is asked for, or the state is one for the
  * interpreter. */
 static void run_translated(struct dbt_vcpu *d, uint32_t variant)
 {
     struct vcpu *cpu = d->cpu;
     const struct exit_info *tie_from = NULL;
-    struct map *map = &d->maps[cpu->mmu];
+    level_prepare(d);
     for (;;) {
+        if ((variant & (CODE_SIZE | CODE_USER)) != cpu->code_mode && !translatable(cpu, &variant))
+            return;
+        struct map *map = &d->maps[cpu->mmu];
         uint64_t flushes = d->statistics.code_flushes;
         struct translation *t = translation_at_rip(d, variant);
         if (!t)
@@ -404,12 +426,12 @@ static void run_translated(struct dbt_vcpu *d, uint32_t variant)
                 note_fault(d, faulted(d), info->insn);
             dbt_forget_operand(d);
             interpret_one(d);
-            return;
+            break;
         case EXIT_CROSSING:
             cpu->rip = here;
             check(d, t, info->insn);
             look_again(d, info);
-            return;
+            break;
         case EXIT_MISS:
         case EXIT_INTERPRET:
             cpu->rip = here;
@@ -417,11 +439,13 @@ static void run_translated(struct dbt_vcpu *d, uint32_t variant)
             if (info->kind == EXIT_INTERPRET)
                 d->statistics.stops[info->extra]++;
             interpret_one(d);
-            return;
+            break;
         case EXIT_POLL:
             cpu->rip = here;
             return;
         }
+        if (!may_go_on(d, &variant))
+            return;
     }
 }
 
@@ -591,6 +615,14 @@ static int dbt_attach(struct engine *engine, struct vcpu *cpu, struct error *err
     *frame(cpu, FRAME_OTHER_FLAGS) = ~(uint64_t)(FLAGS_ARITH | FLAG_RF | FLAG_VM | 2);
     *frame(cpu, FRAME_REQUESTS) = (uint32_t)~VCPU_REQ_ENGINE;
     *frame(cpu, FRAME_BIT_NUMBER) = 63;
+    *frame(cpu, FRAME_BIT_NUMBER_32) = 31;
+    *frame(cpu, FRAME_BIT_NUMBER_16) = 15;
+    *frame(cpu, FRAME_NOT_AC) = ~(uint64_t)FLAG_AC;
+    *frame(cpu, FRAME_FLAG_OF) = FLAG_OF;
+    *frame(cpu, FRAME_SYSRET_RARE) = FLAG_TF | FLAG_DF | FLAG_AC;
+    *frame(cpu, FRAME_SYSRET_KEEP) = SYSRET_FLAGS & ~(uint64_t)(FLAGS_ARITH | 2);
+    *frame(cpu, FRAME_CR4_FSGSBASE) = CR4_FSGSBASE;
+    *frame(cpu, FRAME_HIGH_BITS) = ~UINT64_C(0) << 47;
     *frame(cpu, FRAME_CROSS_EPOCH) = 1;
     *frame(cpu, FRAME_NOT_OFFSET) = PAGE_MASK;
     cpu_request(cpu, VCPU_REQ_ENGINE);

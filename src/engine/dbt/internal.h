@@ -60,9 +60,17 @@ enum frame_slot {
     FRAME_OTHER_FLAGS, /* all of RFLAGS that PUSHF shows, but these and bit 1 */
     FRAME_REQUESTS,    /* what STI could let in */
     FRAME_BIT_NUMBER,  /* 63: a bit in 8 bytes */
-    FRAME_NOT_OFFSET,  /* ~(PAGE_SIZE - 1) */
-    FRAME_STRING_TO,   /* string.c */
+    FRAME_BIT_NUMBER_32,
+    FRAME_BIT_NUMBER_16,
+    FRAME_NOT_OFFSET, /* ~(PAGE_SIZE - 1) */
+    FRAME_STRING_TO,  /* string.c */
     FRAME_STRING_FROM,
+    FRAME_NOT_AC, /* all but FLAG_AC */
+    FRAME_FLAG_OF,
+    FRAME_SYSRET_RARE, /* flags that code is not translated for */
+    FRAME_SYSRET_KEEP, /* flags of r11 that go to cpu->rflags */
+    FRAME_HIGH_BITS,   /* of an address that is not the user's */
+    FRAME_CR4_FSGSBASE,
     FRAME_CROSS_EPOCH, /* changes when a page may have moved that an instruction runs on to */
 };
 static inline uint64_t *frame(struct vcpu *cpu, unsigned slot)
@@ -146,6 +154,7 @@ enum variant {
     VARIANT_AVX512 = 1 << 5,
     VARIANT_FS = 1 << 6, /* 32-bit code: the segment has no limit and may be written */
     VARIANT_GS = 1 << 7,
+    VARIANT_SMAP = 1 << 8,
 };
 
 struct dbt_statistics {
@@ -158,8 +167,10 @@ struct dbt_statistics {
 /* lockstep.c */
 struct machine_state {
     uint64_t gpr[GPR_SLOTS];
-    uint64_t rip, rflags, icount, gs_base, kernel_gs_base;
-    uint32_t cc;
+    uint64_t rip, rflags, icount, kernel_gs_base;
+    struct segment seg[SEG_COUNT];
+    uint32_t cc, mmu, code_mode;
+    uint8_t cpl;
     struct fpu_state fpu;
 };
 struct lockstep {
@@ -171,6 +182,14 @@ struct lockstep {
     uint8_t stored[JOURNAL_STORES][64], translated[JOURNAL_STORES][64];
 };
 
+/* What SYSCALL or SYSRET in 64-bit code leaves, as the MSRs are (level.c). */
+struct level_change {
+    uint64_t open; /* 0: the interpreter does it */
+    struct segment cs, ss;
+    uint64_t target; /* SYSCALL */
+    uint64_t flags;  /* SYSCALL: those of RFLAGS that stay */
+};
+
 struct dbt_vcpu {
     struct dbt *dbt;
     struct lockstep *lockstep; /* NULL: off */
@@ -179,6 +198,8 @@ struct dbt_vcpu {
     struct code_memory code;
     struct map maps[MMU_COUNT];
     void *gs; /* what the host's gs holds */
+    struct level_change syscall, sysret;
+    uint64_t level_msrs[4]; /* what they were made of */
     /* Thunks: code shared by all translations. */
     uint8_t *enter;       /* void enter(uint64_t *gpr) */
     uint8_t *leave;       /* CALLed by translated code */
@@ -229,6 +250,9 @@ void lockstep_after(struct dbt_vcpu *d, unsigned executed);
 
 /* string.c: a REP was broken off: rsi, rdi and rcx become the guest's. */
 void string_fault(struct vcpu *cpu, unsigned kind);
+
+/* level.c: d->syscall and d->sysret as the MSRs are now. */
+void level_prepare(struct dbt_vcpu *d);
 
 /* signal.c */
 int signals_install(void);

@@ -18,7 +18,10 @@ static void take(const struct vcpu *cpu, struct machine_state *s)
     s->rip = cpu->rip;
     s->rflags = cpu->rflags;
     s->icount = cpu->icount;
-    s->gs_base = cpu->seg[SEG_GS].base;
+    s->mmu = cpu->mmu;
+    s->code_mode = cpu->code_mode;
+    s->cpl = cpu->cpl;
+    memcpy(s->seg, cpu->seg, sizeof(s->seg));
     s->kernel_gs_base = cpu->kernel_gs_base;
     s->fpu = cpu->fpu;
 }
@@ -30,7 +33,10 @@ static void put(struct vcpu *cpu, const struct machine_state *s)
     cpu->rip = s->rip;
     cpu->rflags = s->rflags;
     cpu->icount = s->icount;
-    cpu->seg[SEG_GS].base = s->gs_base;
+    cpu->mmu = s->mmu;
+    cpu->code_mode = s->code_mode;
+    cpu->cpl = s->cpl;
+    memcpy(cpu->seg, s->seg, sizeof(s->seg));
     cpu->kernel_gs_base = s->kernel_gs_base;
     cpu->fpu = s->fpu;
 }
@@ -82,8 +88,9 @@ static void print_state(const char *name, const struct machine_state *s)
 {
     static const char *const names[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                         "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
-    fprintf(stderr, "%s: rip %016llx cc %08x mxcsr %08x\n", name, (unsigned long long)s->rip, s->cc,
-            s->fpu.mxcsr);
+    fprintf(stderr, "%s: rip %016llx cc %08x mxcsr %08x rflags %llx cpl %u mmu %u\n", name,
+            (unsigned long long)s->rip, s->cc, s->fpu.mxcsr, (unsigned long long)s->rflags, s->cpl,
+            s->mmu);
     for (unsigned i = 0; i < 16; i++)
         fprintf(stderr, "%4s %016llx%s", names[i], (unsigned long long)s->gpr[i],
                 i % 4 == 3 ? "\n" : " ");
@@ -165,11 +172,23 @@ static uint64_t undefined_flags(const struct dbt_vcpu *d, const struct translati
     return undefined;
 }
 
+/* Member by member: there is room between them. */
+static bool same_segments(const struct machine_state *a, const struct machine_state *b)
+{
+    for (unsigned i = 0; i < SEG_COUNT; i++) {
+        const struct segment *x = &a->seg[i], *y = &b->seg[i];
+        if (x->selector != y->selector || x->access != y->access || x->limit != y->limit ||
+            x->base != y->base)
+            return false;
+    }
+    return a->mmu == b->mmu && a->code_mode == b->code_mode && a->cpl == b->cpl;
+}
+
 static bool same(const struct machine_state *a, const struct machine_state *b, unsigned width)
 {
     if (memcmp(a->gpr, b->gpr, 16 * 8) != 0 || a->cc != b->cc || a->rip != b->rip ||
-        a->fpu.mxcsr != b->fpu.mxcsr || a->rflags != b->rflags || a->gs_base != b->gs_base ||
-        a->kernel_gs_base != b->kernel_gs_base)
+        a->fpu.mxcsr != b->fpu.mxcsr || a->rflags != b->rflags ||
+        a->kernel_gs_base != b->kernel_gs_base || !same_segments(a, b))
         return false;
     unsigned count = width == 64 ? 32 : 16;
     for (unsigned i = 0; i < count; i++)

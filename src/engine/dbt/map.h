@@ -44,10 +44,12 @@ struct map {
     uint8_t *leaf_known; /* a bit for each page of the array; sparse itself */
     uint64_t *local;     /* indices of the entries that are not global */
     unsigned local_count;
-    /* The jump table: does it have entries, are some of pages that are not global, must it be
-     * cleared before it is used, for which variant of code is it. */
-    bool jumps_used, jumps_local, jumps_stale;
-    uint32_t jump_variant;
+    /* The jump table: for which variant of code is it, must it be cleared before it is used (code
+     * reads the two as one number: level.c), does it have entries, are some of pages that are not
+     * global. */
+    _Alignas(8) uint32_t jump_variant;
+    uint32_t jumps_stale;
+    bool jumps_used, jumps_local;
     uint64_t jump_groups[JUMP_GROUPS / 64]; /* a bit for each group with an entry */
     uint64_t jump_pages[JUMP_PAGES / 64];   /* a bit for each page with an entry, by its number */
 };

@@ -79,6 +79,8 @@ void access_check_second_page(struct tr *tr, const uint8_t *bytes, unsigned coun
 /* Emits the address and the look-up of a guest memory operand; returns where to access it. Uses
  * SCRATCH and DELTA. The instruction must not have changed any guest register yet. */
 struct emit_mem access_memory(struct tr *tr, const struct guest_mem *mem);
+/* The same for the linear address in SCRATCH. */
+struct emit_mem access_at_scratch(struct tr *tr, unsigned size, bool write);
 /* SCRATCH = the operand's linear address (for LEA: without its segment). */
 void access_address(struct tr *tr, const struct guest_mem *mem, bool with_segment);
 /* Can the translator reach the operand's segment? */
@@ -105,6 +107,8 @@ enum control { CONTROL_NOT_MINE, CONTROL_DONE, CONTROL_ENDS };
 enum control control_instruction(struct tr *tr, const struct decoded *d);
 /* On to page offset `target`, which may lie off the page. */
 void control_go(struct tr *tr, int32_t target);
+/* To the guest rip in SCRATCH, in the map that gs holds. */
+void control_go_to_scratch(struct tr *tr);
 /* Leaves to have the instruction at work interpreted. */
 void control_interpret(struct tr *tr, ZydisMnemonic what);
 void control_finish(struct tr *tr);
@@ -114,7 +118,9 @@ void control_push_value(struct tr *tr);
 /* string.c */
 enum control string_instruction(struct tr *tr, const struct decoded *d);
 
-/* privileged.c */
+/* privileged.c, bits.c, level.c */
 enum control privileged_instruction(struct tr *tr, const struct decoded *d);
+enum control bit_instruction(struct tr *tr, const struct decoded *d);
+enum control level_instruction(struct tr *tr, const struct decoded *d);
 
 #endif

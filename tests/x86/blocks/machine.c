@@ -416,6 +416,9 @@ static void put_state(struct machine *m, const struct program *p)
     cpu->cr4 =
         (wide ? CR4_PAE : 0) | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_FSGSBASE | p->cr4;
     cpu->efer = wide ? EFER_LMA | EFER_LME | EFER_NXE | EFER_SCE : 0;
+    cpu->star = UINT64_C(0x001b000800000000);
+    cpu->lstar = HANDLERS + 0xff; /* a HLT */
+    cpu->sfmask = p->seed & 1 ? 0x47ffd5 : p->seed >> 8 & 0x47ffd5;
     put_segments(m, p);
     put_unit(cpu, p->seed);
     cpu_set_rflags(cpu, p->flags);

@@ -356,16 +356,87 @@ void operands_control(struct rng *rng, const struct program *p, struct instructi
     }
 }
 
+/* What of the processor's own state kernels read and change all the time. */
+static bool system_instruction(struct rng *rng, const struct program *p, struct instruction *i)
+{
+    static const uint8_t controls[] = {0, 2, 3, 4};
+    uint64_t r = rng_next(rng);
+    bool wide = p->mode == LONG64;
+    unsigned rex = wide ? (unsigned)(r >> 8) & 9 : 0, rm = (unsigned)(r >> 16) & 7;
+    switch (r % 8) {
+    case 0: /* clac, stac */
+    case 1:
+        instruction_add(i, 0x0f);
+        instruction_add(i, 0x01);
+        instruction_add(i, 0xca | (r >> 24 & 1));
+        break;
+    case 2: /* rdfsbase and its kin */
+        instruction_add(i, 0xf3);
+        if (rex)
+            instruction_add(i, 0x40 | rex);
+        instruction_add(i, 0x0f);
+        instruction_add(i, 0xae);
+        instruction_add(i, 0xc0 | (r >> 24 & 3) << 3 | rm);
+        break;
+    case 3: /* mov reg, sreg */
+        if (r >> 32 & 1)
+            instruction_add(i, 0x66);
+        if (rex)
+            instruction_add(i, 0x40 | rex);
+        instruction_add(i, 0x8c);
+        instruction_add(i, 0xc0 | (r >> 24) % 6 << 3 | rm);
+        break;
+    case 4: /* mov reg, cr */
+        if (rex)
+            instruction_add(i, 0x40 | rex);
+        instruction_add(i, 0x0f);
+        instruction_add(i, 0x20);
+        instruction_add(i, 0xc0 | controls[r >> 24 & 3] << 3 | rm);
+        break;
+    case 5: /* syscall, serialize */
+        instruction_add(i, 0x0f);
+        instruction_add(i, r >> 24 & 1 ? 0x05 : 0x01);
+        if (!(r >> 24 & 1))
+            instruction_add(i, 0xe8);
+        break;
+    case 6: /* mov ecx, place; mov r11d, flags; sysret */
+        if (!wide)
+            return false;
+        instruction_add(i, 0xb9);
+        add_code_address(i, rng);
+        instruction_add(i, 0x41);
+        instruction_add(i, 0xbb);
+        for (unsigned k = 0; k < 4; k++)
+            instruction_add(i, k || one_in(rng, 4) ? (unsigned)rng_next(rng) & 0xff & (r >> 32)
+                                                   : 0x02);
+        if (r >> 25 & 7)
+            instruction_add(i, 0x48);
+        instruction_add(i, 0x0f);
+        instruction_add(i, 0x07);
+        break;
+    default: /* push flags; popf */
+        instruction_add(i, 0x68);
+        instruction_add(i, (unsigned)(r >> 16) & 0xff);
+        instruction_add(i, (unsigned)(r >> 24) & (r >> 40 & 7 ? 0x0a : 0x7f));
+        for (unsigned k = program_narrow(p) ? 2 : 0; k < 2; k++)
+            instruction_add(i, k || r >> 44 & 1 ? 0 : (unsigned)(r >> 32) & 0x24);
+        instruction_add(i, 0x9d);
+    }
+    return true;
+}
+
 bool operands_instruction(struct rng *rng, const struct program *p, struct instruction *i)
 {
     memset(i, 0, sizeof(*i));
-    switch (rng_below(rng, 8)) {
+    switch (rng_below(rng, 9)) {
     case 0:
         return high_bytes(rng, p, i);
     case 1:
         return vex(rng, p, i, false);
     case 2:
         return vex(rng, p, i, true);
+    case 3:
+        return system_instruction(rng, p, i);
     default:
         return general(rng, p, i);
     }

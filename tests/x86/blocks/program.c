@@ -343,7 +343,7 @@ static void branch(struct rng *rng, const struct program *p, struct instruction 
 /* A store of a byte or of four into an instruction near by, by its own address or another. */
 static void modify(struct rng *rng, const struct program *p, struct instruction *i, unsigned at)
 {
-    static const uint8_t simple[] = {0x90, 0xf8, 0xf9, 0xf5, 0x40, 0x41, 0x42, 0x98, 0x99, 0xcc};
+    static const uint8_t simple[] = {0x90, 0xf8, 0xfc, 0xf5, 0x40, 0x41, 0x42, 0x98, 0x99, 0xcc};
     uint64_t r = rng_next(rng);
     bool byte = r & 1;
     add(i, byte ? 0xc6 : 0xc7);
