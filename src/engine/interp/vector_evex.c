@@ -77,8 +77,11 @@ static void *whole_operand(struct vcpu *cpu, const struct op *op, enum access_ty
     return tlb_hit(cpu, entry, ea, op->size, type) ? (void *)(uintptr_t)(ea + entry->delta) : NULL;
 }
 
+/* Where no element is selected, processors do not mind. */
 static void check_masked_alignment(struct vcpu *cpu, const struct op *op)
 {
+    if (!touched(cpu, op))
+        return;
     bool based = !(op->extra16 & VEC_CODE64) || op->seg == SEG_FS || op->seg == SEG_GS;
     vector_check_alignment(cpu, op, op_offset(cpu, op) + (based ? cpu->seg[op->seg].base : 0));
 }
