@@ -22,10 +22,10 @@ struct views {
     int pipe[2];
 };
 
-static void views_open(struct views *v)
+static void views_open(struct views *v, bool without)
 {
     struct error err;
-    windows_create(&v->windows, false);
+    windows_create(&v->windows, without);
     assert_int_equal(ram_create(&v->ram, "views", PAGES * PAGE_SIZE, &err), 0);
     assert_int_equal(pipe(v->pipe), 0);
 }
@@ -61,23 +61,11 @@ static bool writable(const struct views *v, uint8_t *at)
     return false;
 }
 
-static bool need_guards(const struct views *v)
+/* With guard pages, and as without. */
+static void a_page_lies_between_guards_in(bool without)
 {
-    if (v->windows.guarded)
-        return true;
-    print_message("this kernel has no guard pages for shared memory\n");
-    return false;
-}
-
-static void a_page_lies_between_guards(void **state)
-{
-    (void)state;
     struct views v;
-    views_open(&v);
-    if (!need_guards(&v)) {
-        views_close(&v);
-        skip();
-    }
+    views_open(&v, without);
     static const uint64_t pages[] = {0, 1, 2, 62, 63, 64, 65, 127, 128, PAGES - 2, PAGES - 1};
     for (unsigned kind = 0; kind < 2; kind++)
         for (unsigned i = 0; i < ARRAY_LEN(pages); i++) {
@@ -97,11 +85,24 @@ static void a_page_lies_between_guards(void **state)
     views_close(&v);
 }
 
-static void all_views_show_the_same(void **state)
+static void a_page_lies_between_guards(void **state)
 {
     (void)state;
+    if (!window_guards())
+        skip(); /* this kernel has none for shared memory */
+    a_page_lies_between_guards_in(false);
+}
+
+static void an_open_page_lies_between_closed_ones(void **state)
+{
+    (void)state;
+    a_page_lies_between_guards_in(true);
+}
+
+static void all_views_show_the_same_in(bool without)
+{
     struct views v;
-    views_open(&v);
+    views_open(&v, without);
     for (uint64_t i = 0; i < PAGES; i++) {
         uint8_t *to_write = window_page(&v.windows, v.ram, i, true);
         const uint8_t *to_read = window_page(&v.windows, v.ram, i, false);
@@ -115,11 +116,15 @@ static void all_views_show_the_same(void **state)
         assert_int_equal(load_le64(to_read + 16), ~i);
         assert_int_equal(load_le64(to_write + 16), ~i);
         assert_ptr_equal(window_page(&v.windows, v.ram, i, true), to_write);
+        assert_ptr_equal(window_address(&v.windows, v.ram, i, true), to_write);
+        assert_ptr_equal(window_address(&v.windows, v.ram, i, false), to_read);
         uint64_t page = 0;
         assert_ptr_equal(window_find(&v.windows, to_write + 5, &page), v.ram);
         assert_int_equal(page, i);
         assert_ptr_equal(window_find(&v.windows, to_read + PAGE_SIZE - 1, &page), v.ram);
         assert_int_equal(page, i);
+        assert_null(window_find(&v.windows, to_write - 1, &page));
+        assert_null(window_find(&v.windows, to_read + PAGE_SIZE, &page));
     }
     uint64_t page;
     assert_null(window_find(&v.windows, &v, &page));
@@ -127,21 +132,39 @@ static void all_views_show_the_same(void **state)
     views_close(&v);
 }
 
-static void without_guards_there_are_two_views(void **state)
+static void all_views_show_the_same(void **state)
 {
     (void)state;
+    all_views_show_the_same_in(false);
+    all_views_show_the_same_in(true);
+}
+
+/* No more pages are open than there may be, and all of them can be had in turn. */
+static void pages_are_closed_and_opened_again(void **state)
+{
+    (void)state;
+    enum { LIMIT = 10, ROUNDS = 3 };
     struct views v;
-    struct error err;
-    windows_create(&v.windows, true);
-    assert_false(v.windows.guarded);
-    assert_int_equal(ram_create(&v.ram, "views", PAGES * PAGE_SIZE, &err), 0);
-    assert_int_equal(pipe(v.pipe), 0);
+    views_open(&v, true);
+    assert_true(v.windows.limit > LIMIT);
+    v.windows.limit = LIMIT;
     uint8_t *first = window_page(&v.windows, v.ram, 0, true);
-    uint8_t *last = window_page(&v.windows, v.ram, PAGES - 1, true);
-    assert_int_equal(last - first, (PAGES - 1) * PAGE_SIZE);
-    assert_false(readable(&v, first - 1)); /* the views' ends are guarded all the same */
-    assert_false(readable(&v, last + PAGE_SIZE));
-    assert_false(writable(&v, window_page(&v.windows, v.ram, 3, false)));
+    *first = 0x5a;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (uint64_t i = round ? 0 : 1; i < LIMIT; i++)
+            assert_non_null(window_page(&v.windows, v.ram, i, true));
+        assert_false(v.windows.full);
+        assert_non_null(window_page(&v.windows, v.ram, 3, true)); /* is open */
+        assert_null(window_page(&v.windows, v.ram, 3, false));
+        assert_true(v.windows.full);
+        assert_true(readable(&v, first));
+        windows_close(&v.windows);
+        assert_false(v.windows.full);
+        for (unsigned i = 0; i < LIMIT; i++)
+            assert_false(readable(&v, window_address(&v.windows, v.ram, i, true)));
+    }
+    assert_ptr_equal(window_page(&v.windows, v.ram, 0, true), first);
+    assert_int_equal(*first, 0x5a);
     views_close(&v);
 }
 
@@ -308,7 +331,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_page_lies_between_guards),
         cmocka_unit_test(all_views_show_the_same),
-        cmocka_unit_test(without_guards_there_are_two_views),
+        cmocka_unit_test(an_open_page_lies_between_closed_ones),
+        cmocka_unit_test(pages_are_closed_and_opened_again),
         cmocka_unit_test(entries_lead_to_their_page_only),
         cmocka_unit_test(a_distance_of_0_is_refused),
         cmocka_unit_test(entries_are_forgotten),

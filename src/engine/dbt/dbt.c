@@ -695,6 +695,7 @@ static char *dbt_statistics_text(struct engine *engine)
             {"entries made in it", s->fills},
             {"times it was emptied", s->flushes},
             {"pages taken out of it", s->page_flushes},
+            {"times all pages were closed", s->closed},
             {"faults of translated code", s->faults},
             {"blocks translated anew after faults", s->retranslated},
             {"blocks that could not be translated", s->failed},

@@ -24,7 +24,7 @@ static const struct property {
     size_t field;
 } properties[] = {
     {"guard-pages",
-     "guard pages for shared memory (Linux 6.15 has them): it compares addresses, which costs time",
+     "guard pages for shared memory (Linux 6.15 has them): it opens pages one by one",
      offsetof(struct host, guard_pages)},
     {"bmi2", "BMI2 or with a slow one: it uses MMX instructions", offsetof(struct host, bmi2)},
     {"fsgsbase", "FSGSBASE (Linux 5.9 has it): it asks the kernel to set the GS base",

@@ -2,8 +2,7 @@
  *
  * What the host's processor and kernel have that the translator likes to use, and can do without:
  *
- *     guard pages   for shared memory, Linux 6.15     else each access is compared with its page's
- *                                                     end (access.c)
+ *     guard pages   for shared memory, Linux 6.15     else pages are opened one by one (window.h)
  *     BMI2          PEXT, PDEP and RORX at full       else MMX registers pick the bits, without
  *                   speed                             touching flags either (emit_bits.c)
  *     FSGSBASE      programs may set their GS base,   else a system call sets it

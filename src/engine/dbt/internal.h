@@ -160,7 +160,7 @@ enum variant {
 struct dbt_statistics {
     uint64_t blocks, bytes, enters, interpreted_blocks, interpreted_insns, misses, fills, faults,
         links, lookups, flushes, page_flushes, code_flushes, retranslated, failed, other_state,
-        crossing;
+        crossing, closed;
     uint64_t stops[ZYDIS_MNEMONIC_MAX_VALUE + 1]; /* instructions interpreted, by what they are */
 };
 

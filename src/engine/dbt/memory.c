@@ -105,7 +105,10 @@ void dbt_forget_writes(struct vcpu *cpu, gpa_t gpa)
         clear_maps(d);
         return;
     }
-    const uint8_t *host = window_page(&d->dbt->windows, range->ram, mem_ram_page(range, gpa), true);
+    const uint8_t *host =
+        window_address(&d->dbt->windows, range->ram, mem_ram_page(range, gpa), true);
+    if (!host)
+        return;
     unsigned at = slot_of((uintptr_t)host);
     for (unsigned i = 0; i < WRITABLE_PROBES; i++) {
         unsigned slot = (at + i) & (WRITABLE_SLOTS - 1);
@@ -120,6 +123,20 @@ void dbt_forget_writes(struct vcpu *cpu, gpa_t gpa)
 static bool canonical(gva_t addr)
 {
     return (uint64_t)((int64_t)(addr << 16) >> 16) == addr;
+}
+
+/* As window_page. What entries lead to may have to go for it: all processors stand still then,
+ * which as there is one they do. */
+static const uint8_t *page_for(struct dbt_vcpu *d, struct ram *ram, uint64_t page, bool writable)
+{
+    struct windows *windows = &d->dbt->windows;
+    const uint8_t *host = window_page(windows, ram, page, writable);
+    if (host || !windows->full)
+        return host;
+    clear_maps(d);
+    windows_close(windows);
+    d->statistics.closed++;
+    return window_page(windows, ram, page, writable);
 }
 
 bool dbt_fill(struct dbt_vcpu *d, gva_t addr, bool write)
@@ -141,7 +158,7 @@ bool dbt_fill(struct dbt_vcpu *d, gva_t addr, bool write)
                     (flags & (RAM_DIRTY_ALL | RAM_CODE)) == RAM_DIRTY_ALL;
     if (write && !writable)
         return false;
-    const uint8_t *host = window_page(&d->dbt->windows, range->ram, page, writable);
+    const uint8_t *host = page_for(d, range->ram, page, writable);
     if (!host || !map_set(&d->maps[cpu->mmu], addr, host, slow->global))
         return false;
     if (writable)

@@ -65,7 +65,7 @@ static bool one(struct tr *tr, unsigned at, const uint8_t *bytes, unsigned avail
         control_interpret(tr, ZYDIS_MNEMONIC_INVALID);
         return false;
     }
-    tr->careful = !tr->d->dbt->windows.guarded || tr->block->careful >> number & 1;
+    tr->careful = tr->block->careful >> number & 1;
     tr->next = (uint16_t)(at + insn.length);
     enum control control = CONTROL_NOT_MINE;
     bool copied = false;
