@@ -624,7 +624,7 @@ static int dbt_attach(struct engine *engine, struct vcpu *cpu, struct error *err
     *frame(cpu, FRAME_CR4_FSGSBASE) = CR4_FSGSBASE;
     *frame(cpu, FRAME_HIGH_BITS) = ~UINT64_C(0) << 47;
     *frame(cpu, FRAME_CROSS_EPOCH) = 1;
-    *frame(cpu, FRAME_NOT_OFFSET) = PAGE_MASK;
+    *frame(cpu, FRAME_NOT_COUNT) = ~(uint64_t)(2 * PAGE_SIZE - 1);
     cpu_request(cpu, VCPU_REQ_ENGINE);
     if (cpu->index < (int)ARRAY_LEN(dbt->vcpus))
         dbt->vcpus[cpu->index] = d;

@@ -62,8 +62,8 @@ enum frame_slot {
     FRAME_BIT_NUMBER,  /* 63: a bit in 8 bytes */
     FRAME_BIT_NUMBER_32,
     FRAME_BIT_NUMBER_16,
-    FRAME_NOT_OFFSET, /* ~(PAGE_SIZE - 1) */
-    FRAME_STRING_TO,  /* string.c */
+    FRAME_NOT_COUNT, /* of what may lie in one page: all bits but those up to PAGE_SIZE */
+    FRAME_STRING_TO, /* string.c */
     FRAME_STRING_FROM,
     FRAME_NOT_AC, /* all but FLAG_AC */
     FRAME_FLAG_OF,

@@ -32,7 +32,7 @@ static enum control sti(struct tr *tr)
     if (!at_level_0(tr) || tr->next >= PAGE_SIZE)
         return CONTROL_NOT_MINE;
     access_forget(tr);
-    access_stubs(tr, STUB_ROOM);
+    access_stubs(tr, 2 * JUMP_ROOM);
     emit_load_sized(e, DELTA, vcpu_mem(FROM_GPR(request)), 4);
     emit_keep(e, DELTA, frame_mem(FRAME_REQUESTS));
     uint8_t *none = emit_jrcxz(e);

@@ -80,7 +80,8 @@ static void one(struct tr *tr, const struct string *s)
     access_moved(tr, RDI, by);
 }
 
-/* To the interpreter unless rcx * size bytes from `reg` on lie in one page. rcx is below PAGE_SIZE.
+/* To the interpreter unless rcx * size bytes from `reg` on lie in one page. rcx is below 2 *
+ * PAGE_SIZE.
  */
 static void check_room(struct tr *tr, const struct string *s, unsigned reg)
 {
@@ -111,7 +112,7 @@ static void repeat(struct tr *tr, const struct decoded *d, const struct string *
     struct emit *e = &tr->e;
     access_forget(tr);
     access_stubs(tr, STUB_ROOM);
-    emit_pext(e, DELTA, HOST_GUEST_RCX, frame_mem(FRAME_NOT_OFFSET));
+    emit_pext(e, DELTA, HOST_GUEST_RCX, frame_mem(FRAME_NOT_COUNT));
     uint8_t *small = emit_jrcxz(e);
     control_interpret(tr, d->insn->mnemonic);
     emit_here8(e, small);

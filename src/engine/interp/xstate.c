@@ -168,36 +168,43 @@ static const struct op *do_stmxcsr(struct vcpu *cpu, const struct op *op)
 
 /* XSAVE: components beyond the FXSAVE area. */
 
-/* One component's bytes from or to the registers: `bytes` is where it lies. */
+/* Where component i lies in the registers: `number` pieces of `size` bytes, `stride` apart. */
+struct place {
+    uint8_t *base;
+    unsigned size, stride, number;
+};
+static struct place place_of(struct fpu_state *fpu, unsigned component, unsigned count)
+{
+    switch (component) {
+    case 1:
+        return (struct place){fpu->zmm[0], 16, 64, count};
+    case 2:
+        return (struct place){fpu->zmm[0] + 16, 16, 64, count};
+    case 5:
+        return (struct place){(uint8_t *)fpu->opmask, 64, 64, 1};
+    case 6:
+        return (struct place){fpu->zmm[0] + 32, 32, 64, count};
+    default:
+        return (struct place){fpu->zmm[16], 64, 64, count == 16 ? 16 : 0};
+    }
+}
+
+/* One component's bytes from or to the registers: `bytes` is where it lies. By eight bytes: a
+ * kernel does this at each change of tasks, and memcpy of so little is slow to begin. */
 static void transfer(struct fpu_state *fpu, unsigned component, uint8_t *bytes, bool save,
                      unsigned count)
 {
-    uint8_t *base;
-    unsigned size, stride, number;
-    switch (component) {
-    case 1:
-        base = fpu->zmm[0], size = 16, stride = 64, number = count;
-        break;
-    case 2:
-        base = fpu->zmm[0] + 16, size = 16, stride = 64, number = count;
-        break;
-    case 5:
-        base = (uint8_t *)fpu->opmask, size = 8, stride = 8, number = 8;
-        break;
-    case 6:
-        base = fpu->zmm[0] + 32, size = 32, stride = 64, number = count;
-        break;
-    default:
-        base = fpu->zmm[16], size = 64, stride = 64, number = count == 16 ? 16 : 0;
-        break;
+    struct place p = place_of(fpu, component, count);
+    if (!save && !bytes) {
+        for (unsigned i = 0; i < p.number; i++)
+            memset(p.base + i * p.stride, 0, p.size);
+        return;
     }
-    for (unsigned i = 0; i < number; i++)
-        if (save)
-            memcpy(bytes + i * size, base + i * stride, size);
-        else if (bytes)
-            memcpy(base + i * stride, bytes + i * size, size);
-        else
-            memset(base + i * stride, 0, size);
+    for (unsigned i = 0; i < p.number; i++) {
+        uint8_t *at = p.base + i * p.stride;
+        for (unsigned k = 0; k < p.size; k += 8, bytes += 8)
+            memcpy(save ? bytes : at + k, save ? at + k : bytes, 8);
+    }
 }
 
 static bool all_zero(const uint8_t *bytes, unsigned size)
@@ -208,16 +215,24 @@ static bool all_zero(const uint8_t *bytes, unsigned size)
     return true;
 }
 
+static bool initial(const struct place *p)
+{
+    uint64_t any = 0;
+    for (unsigned i = 0; i < p->number && !any; i++)
+        for (unsigned k = 0; k < p->size; k += 8)
+            any |= load_le64(p->base + i * p->stride + k);
+    return !any;
+}
+
 /* XINUSE: components that are not in their initial configuration. */
 static uint64_t in_use(struct fpu_state *fpu, uint64_t wanted)
 {
-    uint8_t bytes[1024];
     uint64_t used = wanted & (XSTATE_X87 | XSTATE_SSE);
     for (unsigned i = 2; i < XSTATE_COMPONENTS; i++) {
         if (!(wanted >> i & 1))
             continue;
-        transfer(fpu, i, bytes, true, 16);
-        if (!all_zero(bytes, xstate_components[i].size))
+        struct place place = place_of(fpu, i, 16);
+        if (!initial(&place))
             used |= 1ull << i;
     }
     return used;
@@ -298,7 +313,7 @@ static void save_extended(struct vcpu *cpu, const struct op *op, gva_t addr, uin
                           uint64_t held, bool compact)
 {
     for (unsigned i = 2; i < XSTATE_COMPONENTS; i++) {
-        uint8_t bytes[1024] = {0};
+        uint8_t bytes[1024];
         if (!(components >> i & 1) || !xstate_components[i].size)
             continue;
         /* Outside 64-bit code the upper registers' places are not written. */
