@@ -266,9 +266,14 @@ static void any_number_of_entries_is_cleared(void **state)
 }
 
 /* As control.c looks up: key + rip is 0 for the rip that was set, and for no other. */
+static uint64_t key(const struct map *map, uint64_t slot)
+{
+    return map->entries[JUMP_KEYS / 8 + (int64_t)slot];
+}
+
 static bool jumps(const struct map *map, uint64_t rip)
 {
-    return map->entries[JUMP_KEYS / 8 + (int64_t)(rip & JUMP_INDEX_BITS)] + rip == 0;
+    return key(map, rip & JUMP_INDEX_BITS) + rip == 0 || key(map, map_second_slot(rip)) + rip == 0;
 }
 
 static void empty_jump_keys_match_nothing(void **state)
@@ -284,6 +289,9 @@ static void empty_jump_keys_match_nothing(void **state)
                 uint64_t rip = (highs[i] & ~JUMP_INDEX_BITS) | slot;
                 assert_false(jumps(&map, rip));
             }
+            /* Whatever looks here as in its second slot, in any of its bits. */
+            uint64_t rip = -key(&map, slot);
+            assert_true((rip & JUMP_INDEX_BITS) != slot && map_second_slot(rip) != slot);
         }
         for (uint64_t slot = 0; slot < JUMP_ENTRIES; slot++)
             map_set_jump(&map, slot + 0x7000000000, slot + 0x7000000000, &map, slot & 1);
@@ -321,8 +329,16 @@ static void jumps_are_found_and_forgotten(void **state)
     map_use(&map, 2); /* code of another variant */
     assert_false(jumps(&map, rip));
     /* The slot that a look-up finds while it is stopped is never anybody's. */
-    map_set_jump(&map, rip & ~JUMP_INDEX_BITS, rip, &state, true);
-    assert_false(jumps(&map, rip & ~JUMP_INDEX_BITS));
+    const uint64_t nowhere = 0xffffffff01000000;
+    map_set_jump(&map, nowhere, nowhere, &state, true);
+    assert_false(jumps(&map, nowhere));
+    /* Two that have the first slot in common have both a place, and the later ones follow. */
+    map_set_jump(&map, 0x41b9b0, 0x41b9b0, &state, true);
+    map_set_jump(&map, 0x52b9b0, 0x52b9b0, &map, true);
+    assert_true(jumps(&map, 0x41b9b0) && jumps(&map, 0x52b9b0));
+    map_move_jump(&map, 0x52b9b0, &map, &state);
+    assert_int_equal(map.entries[JUMP_CODE / 8 + (int64_t)map_second_slot(0x52b9b0)],
+                     (uintptr_t)&state);
     map_destroy(&map);
 }
 

@@ -9,13 +9,16 @@
  *     op    [r15 + rcx]
  *
  * and touches no flag. For a 64-bit address of one register and a displacement the sum is left to
- * the access itself, [reg + rcx + disp], and rcx serves further accesses off the same register,
- * as long as it keeps its value: guard pages around each page of a window catch those that leave
- * the page (window.h), and what they reach together stays below a page.
+ * the access itself, [reg + rcx + disp], the page is that of the register, and rcx serves further
+ * accesses off the same register, as long as it keeps its value: guard pages around each page of a
+ * window catch those that leave the page (window.h), and what they reach together stays below a
+ * page. Instructions that are caught often are looked up with more care.
  */
 #include "engine/dbt/translate.h"
 
 #include <string.h>
+
+enum { NEAR = 64 }; /* bytes from a pointer that probably lie on its page */
 
 void access_forget(struct tr *tr)
 {
@@ -88,34 +91,22 @@ void access_address(struct tr *tr, const struct guest_mem *mem, bool with_segmen
     lea_scratch(tr, sum, tr->code64 ? 8 : 4);
 }
 
-struct stub *access_stub(struct tr *tr, enum exit_kind kind)
-{
-    static struct stub spare;
-    if (tr->stub_count == STUBS) {
-        tr->e.full = true;
-        return &spare;
-    }
-    struct stub *stub = &tr->stubs[tr->stub_count++];
-    *stub = (struct stub){.kind = kind, .insn = tr->insn};
-    return stub;
-}
-
 /* DELTA = entry for the address in `reg`; `address` tells a miss how to have it in SCRATCH. */
-static void look_up(struct tr *tr, unsigned reg, bool write, const struct emit_mem *address)
+static struct stub *look_up(struct tr *tr, unsigned reg, bool write, const struct emit_mem *address)
 {
     struct emit *e = &tr->e;
-    access_stubs(tr, STUB_ROOM);
+    stub_jumps(tr, tr->room);
     emit_pext(e, DELTA, reg, frame_mem(FRAME_PAGE_MASK));
     emit_load(e, DELTA, (struct emit_mem){.base = H_NONE, .index = DELTA, .shift = 3, .gs = true});
     uint8_t *from = emit_jrcxz(e);
-    struct stub *stub = access_stub(tr, EXIT_MISS);
-    stub->from = from;
+    struct stub *stub = stub_near(tr, from, EXIT_MISS);
     stub->back = e->at;
     stub->write = write;
     if (address) {
         stub->has_address = true;
         stub->address = *address;
     }
+    return stub;
 }
 
 bool access_allowed(const struct tr *tr, const struct guest_mem *mem)
@@ -139,10 +130,7 @@ static void leave_unless_zero(struct tr *tr)
 {
     struct emit *e = &tr->e;
     uint8_t *same = emit_jrcxz(e);
-    emit_call_to(e, tr->leave);
-    emit_byte(e, EXIT_CROSSING);
-    emit_byte(e, 0);
-    emit_u16(e, tr->insn);
+    stub_far(tr, emit_jmp32(e), EXIT_CROSSING);
     emit_here8(e, same);
 }
 
@@ -152,7 +140,7 @@ void access_check_second_page(struct tr *tr, const uint8_t *bytes, unsigned coun
     uint64_t expected = 0;
     for (unsigned i = 0; i < count; i++)
         expected |= (uint64_t)bytes[i] << (8 * i);
-    access_stubs(tr, STUB_ROOM);
+    stub_jumps(tr, tr->room);
     emit_load(e, DELTA, frame_mem(FRAME_CROSS_EPOCH));
     int32_t epoch = (int32_t)*frame(tr->d->cpu, FRAME_CROSS_EPOCH);
     emit_lea(e, DELTA, emit_at(DELTA, INT32_MIN)); /* a 4-byte displacement, whatever its value */
@@ -192,11 +180,21 @@ static bool is_plain(const struct tr *tr, const struct guest_mem *mem)
            mem->segment != SEG_GS;
 }
 
+/* The displacement that a look-up is made for: none, unless the operand may well lie on another
+ * page than its base register points to. */
+static int32_t look_up_disp(const struct tr *tr, const struct guest_mem *mem)
+{
+    bool near = mem->disp >= -NEAR && mem->disp + mem->size <= NEAR;
+    return tr->care == CARE_BASE && near ? 0 : (int32_t)mem->disp;
+}
+
 static bool reusable(const struct tr *tr, const struct guest_mem *mem)
 {
     if (tr->delta_base != mem->base)
         return false;
     int64_t apart = mem->disp - tr->delta_disp;
+    if (tr->care != CARE_BASE)
+        return apart == 0;
     return apart > -(int64_t)PAGE_SIZE && apart + mem->size <= (int64_t)PAGE_SIZE;
 }
 
@@ -205,18 +203,17 @@ static bool reusable(const struct tr *tr, const struct guest_mem *mem)
 static void check_crossing(struct tr *tr, unsigned size)
 {
     struct emit *e = &tr->e;
-    access_stubs(tr, STUB_ROOM);
+    stub_jumps(tr, tr->room);
     emit_pext(e, DELTA, SCRATCH, frame_mem(FRAME_OFFSET_MASK));
     emit_lea(e, DELTA, emit_at(DELTA, (int32_t)size - 1 - (int32_t)PAGE_SIZE));
     emit_pext(e, DELTA, DELTA, frame_mem(FRAME_SIGN_MASK));
-    struct stub *stub = access_stub(tr, EXIT_INTERPRET);
-    stub->from = emit_jrcxz(e);
+    stub_near(tr, emit_jrcxz(e), EXIT_INTERPRET);
 }
 
 struct emit_mem access_at_scratch(struct tr *tr, unsigned size, bool write)
 {
     access_forget(tr);
-    if (tr->careful && size > 1)
+    if (tr->care >= CARE_ENDS && size > 1)
         check_crossing(tr, size);
     look_up(tr, SCRATCH, write, NULL);
     return (struct emit_mem){.base = SCRATCH, .index = DELTA};
@@ -226,83 +223,31 @@ struct emit_mem access_memory(struct tr *tr, const struct guest_mem *mem)
 {
     struct emit *e = &tr->e;
     int32_t disp = (int32_t)mem->disp;
-    if (tr->careful) {
+    if (tr->care >= CARE_ENDS) {
         access_address(tr, mem, true);
         return access_at_scratch(tr, mem->size, mem->write);
     }
     if (is_plain(tr, mem)) {
         bool reuse = reusable(tr, mem);
-        if (at_home(mem->base)) {
-            if (reuse) {
-                emit_load(e, SCRATCH, home_mem(mem->base));
-                return (struct emit_mem){.base = SCRATCH, .index = DELTA, .disp = disp};
-            }
-            access_address(tr, mem, false);
-            look_up(tr, SCRATCH, mem->write, NULL);
-            tr->delta_base = mem->base;
-            tr->delta_disp = disp;
-            return (struct emit_mem){.base = SCRATCH, .index = DELTA};
-        }
-        unsigned base = host_of(mem->base);
-        struct emit_mem at = {.base = (uint8_t)base, .index = DELTA, .disp = disp};
+        int32_t of = reuse ? tr->delta_disp : look_up_disp(tr, mem);
+        bool home = at_home(mem->base);
+        unsigned base = home ? (unsigned)SCRATCH : host_of(mem->base);
+        if (home)
+            emit_load(e, SCRATCH, home_mem(mem->base));
         if (reuse)
-            return at;
-        struct emit_mem address = emit_at(base, disp);
-        if (disp)
-            emit_lea(e, DELTA, address);
-        look_up(tr, disp ? DELTA : base, mem->write, &address);
+            return (struct emit_mem){.base = (uint8_t)base, .index = DELTA, .disp = disp};
+        struct emit_mem address = emit_at(base, of);
+        if (of)
+            emit_lea(e, home ? (unsigned)SCRATCH : (unsigned)DELTA, address);
+        struct stub *stub =
+            look_up(tr, of && !home ? (unsigned)DELTA : base, mem->write, home ? NULL : &address);
+        stub->disp = (int16_t)(disp - of);
         tr->delta_base = mem->base;
-        tr->delta_disp = disp;
-        return at;
+        tr->delta_disp = of;
+        if (home)
+            disp -= of;
+        return (struct emit_mem){.base = (uint8_t)base, .index = DELTA, .disp = disp};
     }
     access_address(tr, mem, true);
     return access_at_scratch(tr, mem->size, mem->write);
-}
-
-static void put_stub(struct tr *tr, const struct stub *stub)
-{
-    struct emit *e = &tr->e;
-    emit_here8(e, stub->from);
-    if (stub->has_address)
-        emit_lea(e, SCRATCH, stub->address);
-    if (stub->load_vectors) {
-        emit_call_to(e, tr->load_vectors);
-    } else {
-        emit_call_to(e, tr->leave);
-        emit_byte(e, (uint8_t)stub->kind);
-        emit_byte(e, stub->write);
-        emit_u16(e, stub->insn);
-        if (stub->kind == EXIT_INTERPRET)
-            emit_u32(e, 0);
-    }
-    if (stub->back)
-        emit_jmp_to(e, stub->back);
-}
-
-static void put_stubs(struct tr *tr)
-{
-    for (unsigned i = 0; i < tr->stub_count; i++)
-        put_stub(tr, &tr->stubs[i]);
-    tr->stub_count = 0;
-}
-
-void access_stubs(struct tr *tr, unsigned room)
-{
-    struct emit *e = &tr->e;
-    bool reached = true;
-    if (e->masks)
-        room += 2 * EMIT_MORE;
-    for (unsigned i = 0; i < tr->stub_count; i++)
-        reached &=
-            e->at - tr->stubs[i].from + (ptrdiff_t)room + (ptrdiff_t)i * STUB_SIZE < STUB_REACH;
-    if (reached)
-        return;
-    uint8_t *over = emit_jmp32(e);
-    put_stubs(tr);
-    emit_here32(e, over);
-}
-
-void access_last_stubs(struct tr *tr)
-{
-    put_stubs(tr);
 }

@@ -101,7 +101,7 @@ enum control bit_instruction(struct tr *tr, const struct decoded *d)
     out.w = size == 8;
     out.prefix66 = size == 2;
     access_forget(tr);
-    access_stubs(tr, JUMP_ROOM);
+    stub_jumps(tr, JUMP_ROOM);
     access_address(tr, &mem, true);
     units(tr, guest, size);
     struct emit_mem moved = {

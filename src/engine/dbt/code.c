@@ -11,6 +11,8 @@
 #include "base/error.h"
 #include "engine/dbt/internal.h"
 
+#define CODE_LIMIT_DBT MIB(32)
+
 int code_create(struct code_memory *code, size_t size, struct error *err)
 {
     memset(code, 0, sizeof(*code));
@@ -47,6 +49,13 @@ void code_destroy(struct code_memory *code)
     memset(code, 0, sizeof(*code));
 }
 
+bool code_full(const struct code_memory *code, size_t hot, size_t cold)
+{
+    size_t half = code->size / 2;
+    return code->used + code->cold + hot + cold > CODE_LIMIT_DBT || code->used + hot > half ||
+           code->cold + cold > half;
+}
+
 bool code_add(struct code_memory *code, struct translation *translation)
 {
     if (code->count == code->limit) {
@@ -59,15 +68,19 @@ bool code_add(struct code_memory *code, struct translation *translation)
     }
     code->list[code->count++] = translation;
     code->used = (size_t)(translation->code + translation->size - code->run);
+    code->cold = (size_t)(translation->cold + translation->cold_size - code->run) - code->size / 2;
     return true;
 }
 
 struct translation *code_find(const struct code_memory *code, const void *run)
 {
+    const uint8_t *at = run;
+    bool cold = (size_t)(at - code->run) >= code->size / 2;
     size_t low = 0, high = code->count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (code->list[middle]->code <= (const uint8_t *)run)
+        const struct translation *t = code->list[middle];
+        if ((cold ? t->cold : t->code) <= at)
             low = middle + 1;
         else
             high = middle;
@@ -75,7 +88,7 @@ struct translation *code_find(const struct code_memory *code, const void *run)
     if (!low)
         return NULL;
     struct translation *t = code->list[low - 1];
-    return (const uint8_t *)run < t->code + t->size ? t : NULL;
+    return at < (cold ? t->cold + t->cold_size : t->code + t->size) ? t : NULL;
 }
 
 void code_clear(struct code_memory *code)
@@ -84,4 +97,5 @@ void code_clear(struct code_memory *code)
         free(code->list[i]);
     code->count = 0;
     code->used = code->fixed;
+    code->cold = 0;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Memory for translated code: mapped twice, written through one mapping and run through the other,
- * so that no page is ever writable and executable at once. Filled from the bottom; given back
- * whole. One thread uses it.
+ * so that no page is ever writable and executable at once. Its first half is for code that runs,
+ * the second for what is hardly ever run, so that the first is dense. Both are filled from the
+ * bottom, and given back whole. One thread uses it.
  */
 #ifndef ENGINE_DBT_CODE_H
 #define ENGINE_DBT_CODE_H
@@ -17,6 +18,7 @@ struct translation;
 struct code_memory {
     uint8_t *write, *run;
     size_t size, used, fixed;  /* bytes; the first `fixed` are never given back */
+    size_t cold;               /* used of the second half */
     struct translation **list; /* by address, ascending */
     size_t count, limit;
 };
@@ -33,7 +35,10 @@ static inline bool code_has(const struct code_memory *code, const void *run)
     return (uintptr_t)run - (uintptr_t)code->run < code->size;
 }
 
-/* Takes note of a translation whose code was written at the end; used grows by its size. */
+/* Is there no room for another `hot` and `cold` bytes? */
+bool code_full(const struct code_memory *code, size_t hot, size_t cold);
+
+/* Takes note of a translation whose code was written at the ends; used and cold grow. */
 bool code_add(struct code_memory *code, struct translation *translation);
 
 /* The translation that holds the address; NULL if none. From a signal handler too. */

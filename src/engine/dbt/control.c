@@ -9,37 +9,79 @@
  */
 #include "engine/dbt/translate.h"
 
-static void put_info(struct tr *tr, enum exit_kind kind, uint16_t insn)
+enum { CALL_SIZE = 5 };
+
+static void put_info(struct tr *tr, struct emit *e, enum exit_kind kind, int32_t extra)
 {
-    emit_call_to(&tr->e, tr->leave);
-    emit_byte(&tr->e, (uint8_t)kind);
-    emit_byte(&tr->e, 0);
-    emit_u16(&tr->e, insn);
+    emit_call_to(e, tr->leave);
+    emit_byte(e, (uint8_t)kind);
+    emit_byte(e, (uint8_t)tr->done);
+    emit_u16(e, tr->insn);
+    emit_u32(e, (uint32_t)extra);
+}
+
+/* DELTA = the slot of the jump table for the rip in SCRATCH. */
+static void jump_slot_of(struct emit *e, bool second)
+{
+    if (second)
+        emit_rorx(e, DELTA, SCRATCH, JUMP_SECOND);
+    emit_pext(e, DELTA, second ? (unsigned)DELTA : (unsigned)SCRATCH, frame_mem(FRAME_JUMP_MASK));
+}
+
+static struct emit_mem jump_table(int32_t part)
+{
+    return (struct emit_mem){.base = H_NONE, .index = DELTA, .shift = 3, .gs = true, .disp = part};
+}
+
+/* Goes on at the returned place if the slot has not the key of the rip in SCRATCH. */
+static uint8_t *compare_key(struct emit *e, bool second)
+{
+    jump_slot_of(e, second);
+    emit_load(e, DELTA, jump_table(JUMP_KEYS));
+    emit_lea(e, DELTA, (struct emit_mem){.base = DELTA, .index = SCRATCH});
+    uint8_t *hit = emit_jrcxz(e);
+    uint8_t *other = emit_jmp32(e);
+    emit_here8(e, hit);
+    return other;
+}
+
+/* By RET the host predicts that it goes back to the last pad. */
+static void go_by_table(struct emit *e, bool second, bool returns)
+{
+    struct emit_mem entry = jump_table(JUMP_CODE);
+    jump_slot_of(e, second);
+    if (!returns) {
+        emit_jmp_mem(e, entry);
+        return;
+    }
+    emit_insn(e, &(struct emit_insn){
+                     .opcode = 0xff, .has_modrm = true, .reg = 6, .memory = true, .mem = entry});
+    emit_byte(e, 0xc3);
 }
 
 /* To the guest rip in SCRATCH. */
-static void go_indirect(struct tr *tr, int32_t undo)
+static void go_indirect(struct tr *tr, int32_t undo, bool returns)
 {
-    struct emit *e = &tr->e;
-    struct emit_mem entry = {.base = H_NONE, .index = DELTA, .shift = 3, .gs = true};
-    access_stubs(tr, JUMP_ROOM);
+    stub_jumps(tr, JUMP_ROOM);
     access_forget(tr);
-    emit_pext(e, DELTA, SCRATCH, frame_mem(FRAME_JUMP_MASK));
-    entry.disp = JUMP_KEYS;
-    emit_load(e, DELTA, entry);
-    emit_lea(e, DELTA, (struct emit_mem){.base = DELTA, .index = SCRATCH});
-    uint8_t *hit = emit_jrcxz(e);
-    put_info(tr, EXIT_INDIRECT, tr->insn);
-    emit_u32(e, (uint32_t)undo);
-    emit_here8(e, hit);
-    emit_pext(e, DELTA, SCRATCH, frame_mem(FRAME_JUMP_MASK));
-    entry.disp = JUMP_CODE;
-    emit_jmp_mem(e, entry);
+    struct stub *stub = stub_far(tr, compare_key(&tr->e, false), EXIT_INDIRECT);
+    stub->what = STUB_SECOND;
+    stub->returns = returns;
+    stub->extra = undo;
+    go_by_table(&tr->e, false, returns);
+}
+
+void control_second(struct emit *e, struct tr *tr, const struct stub *stub)
+{
+    uint8_t *miss = compare_key(e, true);
+    go_by_table(e, true, stub->returns);
+    emit_here32(e, miss);
+    put_info(tr, e, EXIT_INDIRECT, stub->extra);
 }
 
 void control_go_to_scratch(struct tr *tr)
 {
-    go_indirect(tr, 0);
+    go_indirect(tr, 0, false);
 }
 
 static void lea_native(struct tr *tr, unsigned to, struct emit_mem from)
@@ -62,46 +104,41 @@ static bool on_page(int32_t target)
     return target >= 0 && target < (int32_t)PAGE_SIZE;
 }
 
-static void tie_later(struct tr *tr, uint8_t *branch, int32_t target)
+/* A branch to a place on the page, to be tied when it is first taken. */
+static void exit_to(struct tr *tr, uint8_t *branch, int32_t target)
 {
-    if (tr->exit_count == EXITS) {
-        tr->e.full = true;
-        return;
-    }
-    tr->exits[tr->exit_count++] =
-        (struct direct_exit){.branch = branch, .target = (uint16_t)target};
+    stub_far(tr, branch, EXIT_DIRECT)->insn = (uint16_t)target;
+    tr->loops |= target == tr->head->offset;
 }
 
 void control_go(struct tr *tr, int32_t target)
 {
     if (on_page(target)) {
-        tie_later(tr, emit_jmp32(&tr->e), target);
+        exit_to(tr, emit_jmp32(&tr->e), target);
         return;
     }
     rip_of(tr, target);
-    go_indirect(tr, 0);
+    go_indirect(tr, 0, false);
+}
+
+void control_far(struct emit *e, struct tr *tr, const struct stub *stub)
+{
+    struct emit_mem target = emit_at(SCRATCH, stub->extra);
+    emit_load(e, SCRATCH, frame_mem(FRAME_RIP_PAGE));
+    if (tr->code64)
+        emit_lea(e, SCRATCH, target);
+    else
+        emit_lea32(e, SCRATCH, target);
+    uint8_t *other = compare_key(e, false);
+    go_by_table(e, false, false);
+    emit_here32(e, other);
+    struct stub second = {0};
+    control_second(e, tr, &second);
 }
 
 void control_interpret(struct tr *tr, ZydisMnemonic what)
 {
-    put_info(tr, EXIT_INTERPRET, tr->insn);
-    emit_u32(&tr->e, (uint32_t)what);
-}
-
-/* The exits of direct branches, until they are tied. */
-void control_finish(struct tr *tr)
-{
-    struct emit *e = &tr->e;
-    for (unsigned i = 0; i < tr->exit_count; i++) {
-        const struct direct_exit *exit = &tr->exits[i];
-        emit_here32(e, exit->branch);
-        emit_call_to(e, tr->leave);
-        int32_t distance = (int32_t)(exit->branch - e->at);
-        emit_byte(e, EXIT_DIRECT);
-        emit_byte(e, 0);
-        emit_u16(e, exit->target);
-        emit_u32(e, (uint32_t)distance);
-    }
+    put_info(tr, &tr->e, EXIT_INTERPRET, what);
 }
 
 /* The stack: `size` bytes at rsp + disp. Afterwards SCRATCH is free. */
@@ -168,6 +205,29 @@ static void push_return(struct tr *tr)
     rip_of(tr, tr->next);
     emit_store_sized(&tr->e, at, SCRATCH, size);
     move_rsp(tr, -(int32_t)size);
+}
+
+/* A CALL for the host's sake, and the pad that it would come back to. Back on the stack, the
+ * address is not needed: it goes the way of FRAME_RETURN. True: another translation with this very
+ * call goes on from here, for there is one pad only that returns lead to. */
+static bool put_pad(struct tr *tr)
+{
+    struct emit *e = &tr->e;
+    if (!on_page(tr->next))
+        return false;
+    const uint8_t *other = jumps_find_pad(tr->d, tr->head, tr->next, tr->variant);
+    if (other) {
+        emit_jmp_to(e, code_writable(&tr->d->code, other) - CALL_SIZE);
+        return true;
+    }
+    stub_jumps(tr, tr->room);
+    emit_byte(e, 0xe8);
+    emit_u32(e, CALL_SIZE);
+    tr->pad = (uint16_t)(e->at - e->start);
+    stub_far(tr, emit_jmp32(e), EXIT_INDIRECT);
+    emit_lea(e, H_RSP, emit_at(H_RSP, 8));
+    tr->pad_to = tr->next;
+    return false;
 }
 
 /* SCRATCH = an explicit register or memory operand of native width. False: not of that kind. */
@@ -280,7 +340,7 @@ static enum control ret(struct tr *tr, const struct decoded *d)
     struct emit_mem at = stack(tr, 0, size, false);
     emit_load_sized(&tr->e, SCRATCH, at, size);
     move_rsp(tr, by);
-    go_indirect(tr, -by);
+    go_indirect(tr, -by, true);
     return CONTROL_ENDS;
 }
 
@@ -303,8 +363,15 @@ static enum control jump(struct tr *tr, const struct decoded *d, bool call)
         return CONTROL_NOT_MINE;
     int32_t target;
     if (relative(tr, d, &target)) {
-        if (call)
+        if (call) {
             push_return(tr);
+            if (put_pad(tr))
+                return CONTROL_ENDS;
+        }
+        if (!call && on_page(target)) {
+            tr->next = (uint16_t)target;
+            return CONTROL_DONE;
+        }
         control_go(tr, target);
         return CONTROL_ENDS;
     }
@@ -314,27 +381,29 @@ static enum control jump(struct tr *tr, const struct decoded *d, bool call)
     if (call) {
         emit_store(&tr->e, frame_mem(FRAME_VALUE), SCRATCH);
         push_return(tr);
+        if (put_pad(tr))
+            return CONTROL_ENDS;
         emit_load(&tr->e, SCRATCH, frame_mem(FRAME_VALUE));
     }
-    go_indirect(tr, call ? (int32_t)stack_size(tr) : 0);
+    go_indirect(tr, call ? (int32_t)stack_size(tr) : 0, false);
     return CONTROL_ENDS;
 }
 
+/* The way on, if not taken, is the trace's. */
 static enum control conditional(struct tr *tr, const struct decoded *d)
 {
     int32_t target;
     if (!relative(tr, d, &target))
         return CONTROL_NOT_MINE;
-    unsigned condition = d->insn->opcode & 15;
+    uint8_t *branch = emit_jcc32(&tr->e, d->insn->opcode & 15);
     if (on_page(target)) {
-        tie_later(tr, emit_jcc32(&tr->e, condition), target);
+        exit_to(tr, branch, target);
     } else {
-        uint8_t *not_taken = emit_jcc32(&tr->e, condition ^ 1);
-        control_go(tr, target);
-        emit_here32(&tr->e, not_taken);
+        struct stub *stub = stub_far(tr, branch, EXIT_INDIRECT);
+        stub->what = STUB_FAR;
+        stub->extra = target;
     }
-    control_go(tr, tr->next);
-    return CONTROL_ENDS;
+    return CONTROL_DONE;
 }
 
 enum control control_instruction(struct tr *tr, const struct decoded *d)

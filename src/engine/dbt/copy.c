@@ -231,12 +231,10 @@ static void need_vectors(struct tr *tr)
         return;
     tr->vectors = true;
     access_forget(tr);
-    access_stubs(tr, STUB_ROOM);
+    stub_jumps(tr, tr->room);
     emit_load(&tr->e, DELTA, frame_mem(FRAME_VECTORS));
-    uint8_t *from = emit_jrcxz(&tr->e);
-    struct stub *stub = access_stub(tr, EXIT_MISS);
-    stub->from = from;
-    stub->load_vectors = true;
+    struct stub *stub = stub_near(tr, emit_jrcxz(&tr->e), EXIT_MISS);
+    stub->what = STUB_LOAD_VECTORS;
     stub->back = tr->e.at;
 }
 

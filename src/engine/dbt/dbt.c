@@ -15,12 +15,12 @@
 #include "engine/dbt/internal.h"
 
 enum {
-    FAULTS_MAX = 4, /* of an instruction before it is translated in another way */
-    CODE_SIZE_MAX = 32 << 20,
+    FAULTS_MAX = 2,           /* of an instruction before it is translated in another way */
+    CODE_SIZE_MAX = 64 << 20, /* of addresses; code_full says what of it is used */
     WIDE = XSTATE_SSE | XSTATE_AVX | XSTATE_AVX512,
 };
 
-unsigned dbt_hot = 16;
+unsigned dbt_hot = 2;
 
 static uint32_t variant_of(const struct vcpu *cpu)
 {
@@ -77,42 +77,17 @@ static bool translatable(const struct vcpu *cpu, uint32_t *variant)
     }
 }
 
-static struct translation *find(const struct block *block, uint32_t variant)
-{
-    struct translation *t = block->translations;
-    while (t && t->variant != variant)
-        t = t->next;
-    return t;
-}
-
 static void jumps_are_stale(struct dbt_vcpu *d)
 {
     for (unsigned mmu = 0; mmu < MMU_COUNT; mmu++)
         d->maps[mmu].jumps_stale = true;
 }
 
-/* Overwrites code that nobody is in the midst of. */
-static void put_jump(struct dbt_vcpu *d, uint8_t *at, const uint8_t *to)
-{
-    uint8_t *write = code_writable(&d->code, at);
-    int32_t distance = (int32_t)(to - (at + 5));
-    write[0] = 0xe9;
-    memcpy(write + 1, &distance, 4);
-}
-
-/* Nobody enters t any more: ties to it lie on its page and go with it, and what the jump table
- * leads here is looked up anew. */
-static void retire(struct dbt_vcpu *d, struct translation *t)
-{
-    t->block = NULL;
-    put_jump(d, t->code + t->from_jump, d->leave_nowhere);
-}
-
 /* The interpreter drops a block: its code must not be found any more. It is left where it is. */
 static void block_dropped(struct vcpu *cpu, struct block *block)
 {
     for (struct translation *t = block->translations; t; t = t->next)
-        retire(dbt_vcpu(cpu), t);
+        jumps_retire(dbt_vcpu(cpu), t);
     block->translations = NULL;
 }
 
@@ -161,11 +136,6 @@ static const struct exit_info *enter(struct dbt_vcpu *d, const uint8_t *code)
     return (const struct exit_info *)*frame(cpu, FRAME_INFO);
 }
 
-static uint64_t cut(const struct vcpu *cpu, uint64_t rip)
-{
-    return (cpu->code_mode & CODE_SIZE) == CODE_64 ? rip : (uint32_t)rip;
-}
-
 /* The translation at cpu->rip, made if it is time to; NULL: the interpreter ran the block. Raises
  * what looking for code raises. */
 static struct translation *translation_at_rip(struct dbt_vcpu *d, uint32_t variant)
@@ -174,7 +144,7 @@ static struct translation *translation_at_rip(struct dbt_vcpu *d, uint32_t varia
     struct block *block = run_lookup(cpu);
     if (!block)
         return NULL;
-    struct translation *t = find(block, variant);
+    struct translation *t = translation_find(block, variant);
     if (t)
         return t;
     if (block->page && block_fits(cpu, block, cpu->rip) && ++block->heat >= dbt_hot) {
@@ -196,23 +166,8 @@ static struct translation *translation_at_rip(struct dbt_vcpu *d, uint32_t varia
     return NULL;
 }
 
-/* The branch whose exit was taken goes straight to `t` from now on. */
-static void tie(struct dbt_vcpu *d, const struct exit_info *info, const struct translation *t)
-{
-    const struct translation *from = code_find(&d->code, info);
-    if (!from || !from->block || !t->block || from->block->page != t->block->page)
-        return;
-    /* Whatever goes round in circles goes back somewhere, and polls there. */
-    bool back = t->block->offset <= from->block->offset;
-    uint8_t *branch = (uint8_t *)(uintptr_t)info + info->extra;
-    int32_t distance = (int32_t)(t->code + (back ? t->poll : t->body) - (branch + 4));
-    memcpy(code_writable(&d->code, branch), &distance, 4);
-    d->statistics.links++;
-}
-
-/* An instruction faults again and again: it runs over a page's end, or writes to a page with code.
- * It is translated anew, first with a look-up and a comparison of its own, then not at all. What
- * was there leads to what is new. */
+/* An instruction faults again and again, or its operand is on another page than looked for. It is
+ * translated anew with more care; what was there leads to what is new. */
 static void note_fault(struct dbt_vcpu *d, struct translation *t, unsigned guest)
 {
     struct block *block = t->block;
@@ -220,12 +175,10 @@ static void note_fault(struct dbt_vcpu *d, struct translation *t, unsigned guest
         struct site *site = &t->sites[i];
         if (site->guest != guest || ++site->faults < FAULTS_MAX)
             continue;
-        uint64_t bit = UINT64_C(1) << (i & 63);
-        if (i > 63 || block->avoid & bit)
+        /* Another translation that has the instruction may have been there before. */
+        if (site->care == CARE_AVOID || (care_of(block->page, guest) == site->care &&
+                                         !care_set(block->page, guest, site->care + 1)))
             return;
-        if (block->careful & bit)
-            block->avoid |= bit;
-        block->careful |= bit;
         bool full;
         struct translation *new = translate(d, block, t->variant, &full);
         if (!new)
@@ -235,52 +188,12 @@ static void note_fault(struct dbt_vcpu *d, struct translation *t, unsigned guest
             at = &(*at)->next;
         if (*at)
             *at = t->next;
-        retire(d, t);
-        put_jump(d, t->code + t->poll, new->code + new->poll);
-        put_jump(d, t->code + t->body, new->code + new->body);
+        jumps_retire(d, t);
+        jumps_put(d, t->code + t->poll, new->code + new->poll);
+        jumps_put(d, t->code + t->body, new->code + new->body);
         d->statistics.retranslated++;
         return;
     }
-}
-
-static void note_target(struct dbt_vcpu *d, struct code_page *page, struct translation *t)
-{
-    struct jump_targets *list = page->targets;
-    if (!list || list->count == list->limit) {
-        unsigned limit = list ? list->limit * 2 : 8;
-        struct jump_targets *more = realloc(list, sizeof(*list) + limit * sizeof(list->targets[0]));
-        if (!more)
-            return;
-        more->count = list ? more->count : 0;
-        more->limit = limit;
-        page->targets = list = more;
-    }
-    list->targets[list->count].offset = t->block->offset;
-    list->targets[list->count].variant = (uint16_t)t->variant;
-    list->targets[list->count++].code = (uint32_t)(t->code + t->from_jump - d->code.run);
-    t->is_target = true;
-}
-
-/* The jump table leads from cpu->rip to `t` from now on. For the first of a page, so do the others
- * that jumps led to before, in whatever address space: a new one is soon at home. */
-static void set_jump(struct dbt_vcpu *d, struct map *map, struct translation *t)
-{
-    struct vcpu *cpu = d->cpu;
-    gva_t linear = cut(cpu, cpu->rip + cpu->seg[SEG_CS].base);
-    const struct tlb_slow *slow = tlb_find(cpu, linear, ACCESS_EXEC, cpu->mmu);
-    bool global = slow && slow->global;
-    struct code_page *page = t->block->page;
-    if (!map_knows_jumps(map, linear)) {
-        uint64_t first = cpu->rip - t->block->offset;
-        const struct jump_targets *list = page->targets;
-        for (unsigned i = 0; list && i < list->count; i++)
-            if (list->targets[i].variant == t->variant)
-                map_set_jump(map, cut(cpu, first + list->targets[i].offset), linear,
-                             d->code.run + list->targets[i].code, global);
-    }
-    if (!t->is_target)
-        note_target(d, page, t);
-    map_set_jump(map, cpu->rip, linear, t->code + t->from_jump, global);
 }
 
 /* An indirect branch to where no code can be: it faults itself. */
@@ -289,7 +202,7 @@ static bool branch_faults(struct vcpu *cpu, const struct exit_info *info, uint64
     if (!rip_outside(cpu, rip))
         return false;
     cpu->gpr[RSP] += (uint64_t)(int64_t)info->extra;
-    cpu->rip = cut(cpu, *frame(cpu, FRAME_RIP_PAGE) + info->insn);
+    cpu->rip = rip_wrap(cpu, *frame(cpu, FRAME_RIP_PAGE) + info->insn);
     return true;
 }
 
@@ -309,10 +222,18 @@ static unsigned executed(const struct translation *t, unsigned guest)
     return t->copied;
 }
 
-static void check(struct dbt_vcpu *d, const struct translation *t, int at)
+/* In lockstep: `ran` instructions of t did. */
+static void check(struct dbt_vcpu *d, unsigned ran)
 {
     if (d->lockstep)
-        lockstep_after(d, at < 0 ? t->copied : executed(t, (unsigned)at));
+        lockstep_after(d, ran);
+}
+
+/* The operand is on another page than was looked for: nothing is to be marked as accessed there. */
+static bool operand_elsewhere(gva_t looked_for, const struct exit_info *info)
+{
+    gva_t operand = looked_for + (gva_t)(int64_t)(int16_t)info->extra;
+    return (looked_for ^ operand) & PAGE_MASK;
 }
 
 /* A miss. Returns where code goes on; NULL: the interpreter shall do the instruction. */
@@ -321,10 +242,12 @@ static const uint8_t *fill(struct dbt_vcpu *d, const struct exit_info *info)
     struct vcpu *cpu = d->cpu;
     gva_t addr = *frame(cpu, FRAME_SCRATCH);
     d->statistics.misses++;
+    if (operand_elsewhere(addr, info))
+        return NULL;
     if (!dbt_fill(d, addr, info->write))
         return NULL;
     *frame(cpu, FRAME_DELTA) = d->maps[cpu->mmu].entries[map_index(addr)];
-    return (const uint8_t *)info + INFO_SHORT;
+    return (const uint8_t *)info + INFO_MISS;
 }
 
 /* The translation that the signal handler found. */
@@ -361,6 +284,16 @@ static bool may_go_on(struct dbt_vcpu *d, uint32_t *variant)
     return translatable(cpu, variant);
 }
 
+/* A miss that could not be filled. */
+static void missed(struct dbt_vcpu *d, const struct exit_info *info)
+{
+    gva_t addr = *frame(d->cpu, FRAME_SCRATCH);
+    struct translation *t = code_find(&d->code, info);
+    if (t && operand_elsewhere(addr, info))
+        note_fault(d, t, info->insn);
+    interpret_one(d);
+}
+
 /* Runs translated code from cpu->rip until something is asked for, or the state is one for the
  * interpreter. */
 static void run_translated(struct dbt_vcpu *d, uint32_t variant)
@@ -382,9 +315,9 @@ static void run_translated(struct dbt_vcpu *d, uint32_t variant)
                 return;
         } else if (tie_from) {
             if (flushes == d->statistics.code_flushes)
-                tie(d, tie_from, t);
+                jumps_tie(d, tie_from, t);
         } else {
-            set_jump(d, map, t);
+            jumps_set(d, map, t);
         }
         tie_from = NULL;
         *frame(cpu, FRAME_RIP_PAGE) = cpu->rip - t->block->offset;
@@ -395,11 +328,11 @@ static void run_translated(struct dbt_vcpu *d, uint32_t variant)
             info = enter(d, code);
             code = info->kind == EXIT_MISS ? fill(d, info) : NULL;
         } while (code);
-        uint64_t here = cut(cpu, *frame(cpu, FRAME_RIP_PAGE) + info->insn);
+        uint64_t here = rip_wrap(cpu, *frame(cpu, FRAME_RIP_PAGE) + info->insn);
         switch ((enum exit_kind)info->kind) {
         case EXIT_DIRECT:
             cpu->rip = here;
-            check(d, t, -1);
+            check(d, info->write);
             if (!*frame(cpu, FRAME_POLL)) /* with nothing tied, nothing else polls */
                 return;
             tie_from = info;
@@ -410,7 +343,7 @@ static void run_translated(struct dbt_vcpu *d, uint32_t variant)
                 return;
             }
             cpu->rip = *frame(cpu, FRAME_SCRATCH);
-            check(d, t, -1);
+            check(d, info->write);
             if (!*frame(cpu, FRAME_JUMP_MASK))
                 return;
             d->statistics.lookups++;
@@ -421,7 +354,7 @@ static void run_translated(struct dbt_vcpu *d, uint32_t variant)
             if (d->string_kind)
                 string_fault(cpu, d->string_kind);
             else
-                check(d, t, info->insn);
+                check(d, executed(t, info->insn));
             if (!d->read_only || !dbt_can_write(d, d->read_only))
                 note_fault(d, faulted(d), info->insn);
             dbt_forget_operand(d);
@@ -429,15 +362,18 @@ static void run_translated(struct dbt_vcpu *d, uint32_t variant)
             break;
         case EXIT_CROSSING:
             cpu->rip = here;
-            check(d, t, info->insn);
+            check(d, executed(t, info->insn));
             look_again(d, info);
             break;
         case EXIT_MISS:
+            cpu->rip = here;
+            check(d, executed(t, info->insn));
+            missed(d, info);
+            break;
         case EXIT_INTERPRET:
             cpu->rip = here;
-            check(d, t, info->insn);
-            if (info->kind == EXIT_INTERPRET)
-                d->statistics.stops[info->extra]++;
+            check(d, executed(t, info->insn));
+            d->statistics.stops[info->extra]++;
             interpret_one(d);
             break;
         case EXIT_POLL:

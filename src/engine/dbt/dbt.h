@@ -13,7 +13,7 @@
 
 extern const struct engine_type dbt_engine;
 
-/* How often a block is interpreted before it is translated. 16; tests set 1. */
+/* How often a block is interpreted before it is translated. 2; tests set 1. */
 extern unsigned dbt_hot;
 
 #endif

@@ -106,45 +106,71 @@ enum exit_kind {
 };
 struct exit_info {
     uint8_t kind;
-    uint8_t write; /* EXIT_MISS */
+    uint8_t write; /* MISS: is it for a write. DIRECT, INDIRECT: how many instructions ran */
     uint16_t insn;
-    int32_t extra; /* DIRECT: distance from here to the branch's distance field;
-                      INDIRECT: what to add to guest rsp to undo the branch;
-                      INTERPRET: the instruction's ZydisMnemonic, 0 for none in particular.
-                      Only there for these three. */
+    int32_t extra;   /* DIRECT: distance from here to the branch's distance field;
+                        INDIRECT: what to add to guest rsp to undo the branch;
+                        INTERPRET: the instruction's ZydisMnemonic, 0 for none in particular;
+                        MISS: 16 bits only: distance from the address in FRAME_SCRATCH to the
+                        operand. Only there for these four. */
+    uint16_t branch; /* DIRECT only: page offset of the branch */
 } __attribute__((packed));
-enum { INFO_SHORT = 4, INFO_LONG = 8 };
+enum { INFO_MISS = 6 }; /* its size */
+
+/* How an instruction's operand is looked up: the more often it faulted, the more it takes. */
+enum care {
+    CARE_BASE,  /* the page of its base register */
+    CARE_EXACT, /* its own page */
+    CARE_ENDS,  /* that, and is all of it there: without the help of guard pages */
+    CARE_AVOID, /* the interpreter does it */
+};
+/* The instructions of a page that need more than CARE_BASE. */
+struct care_list {
+    unsigned count, limit;
+    struct {
+        uint16_t offset;
+        uint8_t care;
+    } insns[];
+};
 
 /* Code of one block for one variant. */
 struct site {
     uint16_t host;  /* distance from code */
     uint16_t guest; /* page offset of the instruction */
-    uint16_t faults;
+    uint8_t faults;
+    uint8_t care;    /* enum care that it was translated with */
     uint16_t string; /* where the host's REP is that stands for it: distance from code; with the
                         kind that string_fault takes in bits 14 and 15. 0: none */
 };
 struct translation {
     struct translation *next; /* other variants of the block */
     struct block *block;      /* NULL: dropped */
-    bool is_target;           /* in its page's list: */
+    bool is_target;           /* in its page's list */
     uint32_t variant;
-    uint32_t size;
-    uint8_t *code;                  /* as it runs */
-    uint16_t from_jump, poll, body; /* entries: distances from code */
+    uint32_t size;        /* of code */
+    uint8_t *code, *cold; /* as they run */
+    uint32_t cold_size;
+    /* Entries: distances from code. */
+    int32_t poll;
+    uint16_t from_jump, body;
+    uint16_t pad;    /* of the call at its end: distance from code; 0: none */
     uint16_t epoch;  /* distance from code of the number that FRAME_CROSS_EPOCH is compared with */
     uint16_t copied; /* instructions it runs: the rest of the block is interpreted */
     uint16_t site_count;
     struct site sites[];
 };
 
-/* The translations of a page that jumps from elsewhere led to. */
+/* The places of a page that jumps from elsewhere led to, or that calls return to. */
+struct jump_target {
+    uint16_t offset; /* in the page */
+    uint16_t variant;
+    /* Distances from the start of code memory, 0: none. Of the translation's entry from_jump; of
+     * the last pad of a call that returns here. */
+    uint32_t code, pad;
+};
 struct jump_targets {
     unsigned count, limit;
-    struct {
-        uint16_t offset; /* of the block in the page */
-        uint16_t variant;
-        uint32_t code; /* its entry from_jump: distance from the start of code memory */
-    } targets[];
+    struct jump_target targets[];
 };
 
 /* What code depends on beside its bytes. CODE_SIZE and CODE_USER bits, then: */
@@ -178,6 +204,7 @@ struct lockstep {
     uint64_t blocks;
     const struct translation *t;
     struct machine_state before, expected;
+    unsigned ran; /* instructions of t, by the interpreter */
     unsigned count;
     uint8_t stored[JOURNAL_STORES][64], translated[JOURNAL_STORES][64];
 };
@@ -230,12 +257,34 @@ struct dbt {
 /* translate.c: NULL when the block cannot be translated or code memory is full (`full`). */
 struct translation *translate(struct dbt_vcpu *d, struct block *block, uint32_t variant,
                               bool *full);
+struct translation *translation_find(const struct block *block, uint32_t variant);
+/* The page's note of an instruction; false: no memory for a change. */
+enum care care_of(const struct code_page *page, unsigned offset);
+bool care_set(struct code_page *page, unsigned offset, enum care care);
 
 /* The code of an instruction of the block at page offset `at`, as it was when the block was made:
  * copied to bytes (32 of them) if it runs over the page's end. Returns how many bytes there are; 0:
  * the page is gone. */
 unsigned block_code(const struct dbt_vcpu *d, const struct block *block, unsigned at,
                     uint8_t *bytes);
+
+/* jumps.c */
+/* Overwrites 5 bytes of code that nobody is in the midst of with a jump. */
+void jumps_put(struct dbt_vcpu *d, uint8_t *at, const uint8_t *to);
+/* Nobody enters t any more: ties to it lie on its page and go with it, and what the jump table
+ * leads here is looked up anew. */
+void jumps_retire(struct dbt_vcpu *d, struct translation *t);
+/* The branch whose exit was taken goes straight to t from now on. */
+void jumps_tie(struct dbt_vcpu *d, const struct exit_info *info, const struct translation *t);
+/* The jump table leads from cpu->rip to t from now on. For the first of a page, so do the others
+ * that jumps led to before, in whatever address space: a new one is soon at home. */
+void jumps_set(struct dbt_vcpu *d, struct map *map, struct translation *t);
+/* The pad of a call that returns to a page offset of the block's page; NULL: none yet, or each
+ * translation shall have its own. */
+const uint8_t *jumps_find_pad(const struct dbt_vcpu *d, const struct block *block, unsigned offset,
+                              uint32_t variant);
+/* t is new and ends with a call that returns to page offset `offset`. cpu->rip is on its page. */
+void jumps_pad(struct dbt_vcpu *d, struct translation *t, unsigned offset);
 
 /* thunk.c */
 /* The thunks for d->vector_bytes; drops all translations (flush_code comes before). */

@@ -48,7 +48,7 @@ static void check_map(struct tr *tr, const struct decoded *d, unsigned mmu, uint
     struct emit *e = &tr->e;
     _Static_assert(offsetof(struct map, jumps_stale) == offsetof(struct map, jump_variant) + 4,
                    "they are read as one");
-    access_stubs(tr, JUMP_ROOM);
+    stub_jumps(tr, JUMP_ROOM);
     emit_mov_imm(e, DELTA, (uintptr_t)&tr->d->maps[mmu].jump_variant);
     emit_load(e, DELTA, emit_at(DELTA, 0));
     emit_lea(e, DELTA, emit_at(DELTA, -(int32_t)variant));
@@ -84,7 +84,7 @@ static enum control set_ac(struct tr *tr, const struct decoded *d, bool on)
     access_forget(tr);
     if (tr->variant & VARIANT_SMAP)
         check_map(tr, d, mmu, tr->variant);
-    access_stubs(tr, JUMP_ROOM);
+    stub_jumps(tr, JUMP_ROOM);
     emit_load(e, SCRATCH, vcpu_mem(FROM_GPR(rflags)));
     emit_keep(e, SCRATCH, frame_mem(FRAME_NOT_AC));
     if (on)
@@ -125,11 +125,10 @@ static void begin_change(struct tr *tr, const struct decoded *d, const struct le
 {
     struct emit *e = &tr->e;
     (void)d;
-    access_stubs(tr, STUB_ROOM);
+    stub_jumps(tr, tr->room);
     emit_mov_imm(e, SCRATCH, (uintptr_t)change);
     from_change(tr, offsetof(struct level_change, open));
-    struct stub *stub = access_stub(tr, EXIT_INTERPRET);
-    stub->from = emit_jrcxz(e);
+    stub_near(tr, emit_jrcxz(e), EXIT_INTERPRET);
 }
 
 /* SCRATCH = the arithmetic flags as in RFLAGS. FRAME_RETURN is on the way and holds nothing now. */
@@ -155,14 +154,14 @@ static enum control syscall(struct tr *tr, const struct decoded *d)
     access_forget(tr);
     begin_change(tr, d, change);
     check_map(tr, d, mmu, variant);
-    access_stubs(tr, 2 * JUMP_ROOM);
+    stub_jumps(tr, 2 * JUMP_ROOM);
     read_flags(tr);
     emit_load(e, DELTA, vcpu_mem(FROM_GPR(rflags)));
     emit_keep(e, DELTA, frame_mem(FRAME_OTHER_FLAGS));
     emit_lea(e, H_R11, (struct emit_mem){.base = SCRATCH, .index = DELTA, .disp = 2});
     emit_load(e, SCRATCH, frame_mem(FRAME_RIP_PAGE));
     emit_lea(e, HOST_GUEST_RCX, emit_at(SCRATCH, tr->next));
-    access_stubs(tr, 2 * JUMP_ROOM);
+    stub_jumps(tr, 2 * JUMP_ROOM);
     emit_mov_imm(e, SCRATCH, (uintptr_t)change);
     struct emit_mem keep = emit_at(SCRATCH, offsetof(struct level_change, flags));
     emit_load(e, DELTA, vcpu_mem(FROM_GPR(rflags)));
@@ -170,7 +169,7 @@ static enum control syscall(struct tr *tr, const struct decoded *d)
     emit_store(e, vcpu_mem(FROM_GPR(rflags)), DELTA);
     load_level(tr, 0);
     change_map(tr, mmu);
-    access_stubs(tr, JUMP_ROOM);
+    stub_jumps(tr, JUMP_ROOM);
     emit_load(e, DELTA, emit_at(SCRATCH, offsetof(struct level_change, target)));
     emit_mov_imm(e, SCRATCH, 1); /* 1 + 0 clears all flags that SFMASK has: level_prepare */
     emit_insn(
@@ -204,7 +203,7 @@ static enum control sysret(struct tr *tr, const struct decoded *d)
     access_forget(tr);
     begin_change(tr, d, &tr->d->sysret);
     check_map(tr, d, MMU_USER, tr->variant | CODE_USER);
-    access_stubs(tr, JUMP_ROOM);
+    stub_jumps(tr, JUMP_ROOM);
     emit_pext(e, DELTA, HOST_GUEST_RCX, frame_mem(FRAME_HIGH_BITS));
     interpret_unless_zero(tr, d);
     emit_pext(e, DELTA, H_R11, frame_mem(FRAME_SYSRET_RARE));
@@ -212,14 +211,14 @@ static enum control sysret(struct tr *tr, const struct decoded *d)
     emit_load_sized(e, DELTA, vcpu_mem(FROM_GPR(request)), 4);
     emit_pext(e, DELTA, DELTA, frame_mem(FRAME_REQUESTS));
     interpret_unless_zero(tr, d);
-    access_stubs(tr, 2 * JUMP_ROOM);
+    stub_jumps(tr, 2 * JUMP_ROOM);
     emit_pext(e, DELTA, H_R11, frame_mem(FRAME_SYSRET_KEEP));
     emit_pdep(e, DELTA, DELTA, frame_mem(FRAME_SYSRET_KEEP));
     emit_lea(e, DELTA, emit_at(DELTA, 2));
     emit_store(e, vcpu_mem(FROM_GPR(rflags)), DELTA);
     load_level(tr, 3);
     change_map(tr, MMU_USER);
-    access_stubs(tr, JUMP_ROOM);
+    stub_jumps(tr, JUMP_ROOM);
     write_flags(tr);
     emit_mov(e, SCRATCH, HOST_GUEST_RCX);
     control_go_to_scratch(tr);

@@ -50,15 +50,17 @@ static void undo(struct store_journal *journal)
     }
 }
 
-/* Runs `count` instructions. False: something else happened than that. */
-static bool step(struct vcpu *cpu, unsigned count)
+/* Runs `count` instructions of t, or fewer if a branch leads away from it: *ran. False: something
+ * else happened than that. */
+static bool step(struct vcpu *cpu, const struct translation *t, unsigned count, unsigned *ran)
 {
+    uint64_t page = cpu->rip & PAGE_MASK;
     cpu->journal->count = 0;
     cpu->journal->io = false;
-    for (unsigned i = 0; i < count; i++) {
+    for (*ran = 0; *ran < count && cpu->rip == page + t->sites[*ran].guest; ++*ran) {
         run_careful(cpu);
         if (cpu->journal->io || cpu->pending_db || cpu->halted ||
-            (cpu->shadow && (cpu->shadow == 2 || i + 1 == count)))
+            (cpu->shadow && (cpu->shadow == 2 || *ran + 1 == count)))
             return false;
     }
     return true;
@@ -71,7 +73,7 @@ bool lockstep_before(struct dbt_vcpu *d, const struct translation *t)
     uint32_t exec_gen = cpu->exec_gen;
     lock->active = false;
     take(cpu, &lock->before);
-    if (!step(cpu, t->copied) || cpu->exec_gen != exec_gen)
+    if (!step(cpu, t, t->copied, &lock->ran) || cpu->exec_gen != exec_gen)
         return false;
     take(cpu, &lock->expected);
     lock->count = cpu->journal->count;
@@ -113,13 +115,13 @@ static void print_code(const struct dbt_vcpu *d, const struct translation *t)
     ZydisDecodedInstruction insn;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
     char text[128];
-    for (unsigned at = t->block->offset; at < t->block->offset + t->block->bytes;) {
+    for (unsigned i = 0; i < t->site_count; i++) {
+        unsigned at = t->sites[i].guest;
         if (!guest_insn(d, t, at, &insn, operands))
             break;
         ZydisFormatterFormatInstruction(&formatter, &insn, operands, insn.operand_count_visible,
                                         text, sizeof(text), at, NULL);
         fprintf(stderr, "  guest %03x: %s\n", at, text);
-        at += insn.length;
     }
     for (unsigned at = t->body; at < t->size;) {
         if (!decode_bytes(d->in, CODE_64, t->code + at, t->size - at, &insn, operands))
@@ -234,13 +236,14 @@ void lockstep_after(struct dbt_vcpu *d, unsigned executed)
     uint8_t(*stored)[64] = lock->translated;
     for (unsigned i = 0; i < count; i++)
         memcpy(stored[i], cpu->journal->stores[i].host, cpu->journal->stores[i].length);
-    if (executed != lock->t->copied) {
+    if (executed != lock->ran) {
         /* It stopped early, where the interpreter did not: again up to there. */
         cpu->journal->count = count;
         undo(cpu->journal);
         put(cpu, &lock->before);
-        if (!step(cpu, executed))
-            abort();
+        unsigned ran;
+        if (!step(cpu, lock->t, executed, &ran) || ran != executed)
+            differ(d, &got, "ways");
         take(cpu, &lock->expected);
         for (unsigned i = 0; i < cpu->journal->count; i++)
             memcpy(lock->stored[i], cpu->journal->stores[i].host, cpu->journal->stores[i].length);

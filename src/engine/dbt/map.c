@@ -142,13 +142,44 @@ bool map_knows_jumps(const struct map *map, gva_t linear)
     return map->jump_pages[page / 64] >> (page & 63) & 1;
 }
 
+/* It matches nothing that looks here, neither as its first slot nor as its second: each differs in
+ * its highest bits. */
+static uint64_t no_key(uint64_t slot)
+{
+    uint64_t other = ~slot & JUMP_INDEX_BITS;
+    return -(other | (other & ~UINT64_C(0) << JUMP_SECOND) << JUMP_SECOND);
+}
+
+/* The slot that has the key of rip; 0: none. */
+static uint64_t find_jump(const struct map *map, uint64_t rip)
+{
+    const uint64_t *keys = map->entries + JUMP_KEYS / 8;
+    uint64_t first = rip & JUMP_INDEX_BITS, second = map_second_slot(rip);
+    if (keys[first] == -rip)
+        return first;
+    return keys[second] == -rip ? second : 0;
+}
+
+/* Where to put rip, which is in neither slot. */
+static uint64_t free_slot(const struct map *map, uint64_t rip)
+{
+    const uint64_t *keys = map->entries + JUMP_KEYS / 8;
+    uint64_t first = rip & JUMP_INDEX_BITS, second = map_second_slot(rip);
+    if (first == 0 ||
+        (keys[first] != no_key(first) && second != 0 && keys[second] == no_key(second)))
+        return second;
+    return first;
+}
+
 void map_set_jump(struct map *map, uint64_t rip, gva_t linear, const void *code, bool global)
 {
-    uint64_t slot = rip & JUMP_INDEX_BITS;
-    if (slot == 0)
-        return; /* the one that a look-up finds while FRAME_JUMP_MASK is 0 */
     uint64_t *keys = map->entries + JUMP_KEYS / 8;
     uint64_t *codes = map->entries + JUMP_CODE / 8;
+    uint64_t slot = find_jump(map, rip);
+    if (!slot)
+        slot = free_slot(map, rip);
+    if (!slot)
+        return; /* the one that a look-up finds while FRAME_JUMP_MASK is 0 */
     keys[slot] = -rip;
     codes[slot] = (uintptr_t)code;
     map->jump_groups[slot / JUMP_GROUP / 64] |= UINT64_C(1) << (slot / JUMP_GROUP & 63);
@@ -158,17 +189,24 @@ void map_set_jump(struct map *map, uint64_t rip, gva_t linear, const void *code,
     map->jumps_local |= !global;
 }
 
+void map_move_jump(struct map *map, uint64_t rip, const void *from, const void *to)
+{
+    uint64_t *codes = map->entries + JUMP_CODE / 8;
+    uint64_t slot = find_jump(map, rip);
+    if (slot && codes[slot] == (uintptr_t)from)
+        codes[slot] = (uintptr_t)to;
+}
+
 void map_clear_jumps(struct map *map)
 {
     map->jumps_stale = false;
     if (!map->jumps_used)
         return;
     uint64_t *keys = map->entries + JUMP_KEYS / 8;
-    /* The key of another slot: it matches nothing that looks here. */
     for (uint64_t group = 0; group < JUMP_GROUPS; group++)
         if (map->jump_groups[group / 64] >> (group & 63) & 1)
             for (uint64_t i = group * JUMP_GROUP; i < (group + 1) * JUMP_GROUP; i++)
-                keys[i] = -(i ^ 1);
+                keys[i] = no_key(i);
     memset(map->jump_groups, 0, sizeof(map->jump_groups));
     memset(map->jump_pages, 0, sizeof(map->jump_pages));
     map->jumps_used = map->jumps_local = false;

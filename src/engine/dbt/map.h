@@ -26,6 +26,7 @@ struct error;
 enum {
     JUMP_BITS_DBT = 16,
     JUMP_ENTRIES = 1 << JUMP_BITS_DBT,
+    JUMP_SECOND = 8, /* bits that rip is turned by for the second place */
     JUMP_PAGES = 4096,
     JUMP_GROUP = 64, /* entries that are cleared at once */
     JUMP_GROUPS = JUMP_ENTRIES / JUMP_GROUP,
@@ -33,7 +34,8 @@ enum {
     JUMP_KEYS = -(JUMP_ENTRIES * 8),
     JUMP_CODE = -(JUMP_ENTRIES * 16),
 };
-/* Bits of an instruction pointer that index the jump table. */
+/* Bits of an instruction pointer that index the jump table. An entry lies where the lowest bits
+ * say, or where those JUMP_SECOND bits up say. */
 #define JUMP_INDEX_BITS ((uint64_t)(JUMP_ENTRIES - 1))
 
 struct map {
@@ -76,6 +78,13 @@ void map_clear_local(struct map *map);
  * FRAME_JUMP_MASK becomes 0 in its midst. */
 void map_set_no_code(struct map *map, const void *code);
 void map_set_jump(struct map *map, uint64_t rip, gva_t linear, const void *code, bool global);
+/* The second place where a look-up goes on, when the first has another's key. */
+static inline uint64_t map_second_slot(uint64_t rip)
+{
+    return rip >> JUMP_SECOND & JUMP_INDEX_BITS;
+}
+/* What leads from rip to `from` leads to `to`. */
+void map_move_jump(struct map *map, uint64_t rip, const void *from, const void *to);
 /* False: the jump table has nothing for the page of linear. */
 bool map_knows_jumps(const struct map *map, gva_t linear);
 void map_clear_jumps(struct map *map);

@@ -32,7 +32,7 @@ static enum control sti(struct tr *tr)
     if (!at_level_0(tr) || tr->next >= PAGE_SIZE)
         return CONTROL_NOT_MINE;
     access_forget(tr);
-    access_stubs(tr, 2 * JUMP_ROOM);
+    stub_jumps(tr, 2 * JUMP_ROOM);
     emit_load_sized(e, DELTA, vcpu_mem(FROM_GPR(request)), 4);
     emit_keep(e, DELTA, frame_mem(FRAME_REQUESTS));
     uint8_t *none = emit_jrcxz(e);
@@ -52,7 +52,7 @@ static enum control pushf(struct tr *tr, const struct decoded *d)
     if (d->insn->operand_width != (tr->code64 ? 64 : 32))
         return CONTROL_NOT_MINE;
     access_forget(tr);
-    access_stubs(tr, JUMP_ROOM);
+    stub_jumps(tr, JUMP_ROOM);
     /* pushfq; pop [value]: FRAME_RETURN is on the way and holds nothing now. */
     emit_byte(e, 0x9c);
     emit_insn(
@@ -168,11 +168,10 @@ static void check_fsgsbase(struct tr *tr)
 {
     struct emit *e = &tr->e;
     access_forget(tr);
-    access_stubs(tr, JUMP_ROOM);
+    stub_jumps(tr, JUMP_ROOM);
     emit_load(e, DELTA, vcpu_mem(FROM_GPR(cr4)));
     emit_pext(e, DELTA, DELTA, frame_mem(FRAME_CR4_FSGSBASE));
-    uint8_t *from = emit_jrcxz(e);
-    access_stub(tr, EXIT_INTERPRET)->from = from;
+    stub_near(tr, emit_jrcxz(e), EXIT_INTERPRET);
 }
 
 static enum control read_base(struct tr *tr, const struct decoded *d, bool fs)
@@ -201,7 +200,7 @@ static enum control write_base(struct tr *tr, const struct decoded *d, bool fs)
     else
         emit_mov32(e, SCRATCH, host_of(guest));
     if (size == 8) { /* canonical? */
-        access_stubs(tr, JUMP_ROOM);
+        stub_jumps(tr, JUMP_ROOM);
         emit_pext(e, DELTA, SCRATCH, frame_mem(FRAME_HIGH_BITS));
         uint8_t *low = emit_jrcxz(e);
         emit_lea(e, DELTA, emit_at(DELTA, -BITS_SET));

@@ -86,7 +86,7 @@ static void one(struct tr *tr, const struct string *s)
 static void check_room(struct tr *tr, const struct string *s, unsigned reg)
 {
     struct emit *e = &tr->e;
-    access_stubs(tr, STUB_ROOM);
+    stub_jumps(tr, tr->room);
     emit_pext(e, SCRATCH, reg, frame_mem(FRAME_OFFSET_MASK));
     emit_lea(e, DELTA,
              (struct emit_mem){.base = SCRATCH,
@@ -94,8 +94,7 @@ static void check_room(struct tr *tr, const struct string *s, unsigned reg)
                                .shift = (uint8_t)__builtin_ctz(s->size),
                                .disp = -(int32_t)PAGE_SIZE - 1});
     emit_pext(e, DELTA, DELTA, frame_mem(FRAME_SIGN_MASK));
-    uint8_t *from = emit_jrcxz(e);
-    access_stub(tr, EXIT_INTERPRET)->from = from;
+    stub_near(tr, emit_jrcxz(e), EXIT_INTERPRET);
 }
 
 /* A register that had `slot` added gets it off again: not x = -x - 1. */
@@ -111,7 +110,7 @@ static void repeat(struct tr *tr, const struct decoded *d, const struct string *
 {
     struct emit *e = &tr->e;
     access_forget(tr);
-    access_stubs(tr, STUB_ROOM);
+    stub_jumps(tr, tr->room);
     emit_pext(e, DELTA, HOST_GUEST_RCX, frame_mem(FRAME_NOT_COUNT));
     uint8_t *small = emit_jrcxz(e);
     control_interpret(tr, d->insn->mnemonic);
@@ -126,7 +125,7 @@ static void repeat(struct tr *tr, const struct decoded *d, const struct string *
         access_look_up(tr, &from);
         emit_store(e, frame_mem(FRAME_STRING_FROM), DELTA);
     }
-    access_stubs(tr, JUMP_ROOM);
+    stub_jumps(tr, JUMP_ROOM);
     if (s->moves)
         emit_lea(e, H_RSI, (struct emit_mem){.base = H_RSI, .index = DELTA});
     emit_load(e, DELTA, frame_mem(FRAME_STRING_TO));

@@ -5,7 +5,11 @@
  *     from_jump: takes FRAME_RIP_PAGE from the target in SCRATCH     entered by the jump table
  *     poll:      leaves if somebody asks for attention               entered by branches backward
  *     body:      the instructions                                    entered by all else
- *     stubs, exits
+ *
+ * What is seldom run lies in cold memory: stubs, and poll if no loop is seen. The instructions are
+ * a trace: where a block ends with a branch, those of the next one follow, if that has been run and
+ * has no translation of its own yet. So branches that are hardly taken cost little, and what is
+ * known of registers stays known.
  */
 #include "engine/dbt/translate.h"
 
@@ -19,21 +23,35 @@ enum { BLOCK_CODE_MAX = 16384 };
 static void entries(struct tr *tr, struct translation *t)
 {
     struct emit *e = &tr->e;
-    int32_t offset = tr->block->offset;
-    t->from_jump = 0;
+    int32_t offset = tr->head->offset;
     struct emit_mem page = emit_at(SCRATCH, -offset);
     if (tr->code64)
         emit_lea(e, DELTA, page);
     else
         emit_lea32(e, DELTA, page);
     emit_store(e, frame_mem(FRAME_RIP_PAGE), DELTA);
-    uint8_t *over = emit_jmp8(e);
-    t->poll = (uint16_t)(e->at - e->start);
-    emit_load(e, DELTA, frame_mem(FRAME_POLL));
-    struct stub *stub = access_stub(tr, EXIT_POLL);
-    stub->from = emit_jrcxz(e);
-    emit_here8(e, over);
+    if (tr->poll_here) {
+        uint8_t *over = emit_jmp8(e);
+        t->poll = (int32_t)(e->at - e->start);
+        emit_load(e, DELTA, frame_mem(FRAME_POLL));
+        stub_near(tr, emit_jrcxz(e), EXIT_POLL);
+        emit_here8(e, over);
+    }
     t->body = (uint16_t)(e->at - e->start);
+}
+
+static void cold_poll(struct tr *tr, struct translation *t)
+{
+    struct emit *e = &tr->cold;
+    t->poll = (int32_t)(e->at - tr->e.start);
+    emit_load(e, DELTA, frame_mem(FRAME_POLL));
+    uint8_t *asked = emit_jrcxz(e);
+    emit_jmp_to(e, tr->e.start + t->body);
+    emit_here8(e, asked);
+    emit_call_to(e, tr->leave);
+    emit_byte(e, EXIT_POLL);
+    emit_byte(e, 0);
+    emit_u16(e, tr->head->offset);
 }
 
 /* The page's bytes as they are now. */
@@ -52,7 +70,7 @@ static bool code_bytes(const struct dbt_vcpu *d, const struct block *block, cons
 static bool one(struct tr *tr, unsigned at, const uint8_t *bytes, unsigned available)
 {
     static const uint8_t code_sizes[3] = {16, 32, 64};
-    unsigned mode = tr->variant & CODE_SIZE, number = tr->site_count - 1;
+    unsigned mode = tr->variant & CODE_SIZE;
     ZydisDecodedInstruction insn;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
     struct decoded d = {.insn = &insn,
@@ -65,11 +83,13 @@ static bool one(struct tr *tr, unsigned at, const uint8_t *bytes, unsigned avail
         control_interpret(tr, ZYDIS_MNEMONIC_INVALID);
         return false;
     }
-    tr->careful = tr->block->careful >> number & 1;
+    tr->care = care_of(tr->head->page, at);
+    tr->sites[tr->site_count - 1].care = (uint8_t)tr->care;
+    tr->length = insn.length;
     tr->next = (uint16_t)(at + insn.length);
     enum control control = CONTROL_NOT_MINE;
     bool copied = false;
-    if (!(tr->block->avoid >> number & 1)) {
+    if (tr->care != CARE_AVOID) {
         control = control_instruction(tr, &d);
         copied = control == CONTROL_NOT_MINE && copy_instruction(tr, &d);
     }
@@ -84,21 +104,51 @@ static bool one(struct tr *tr, unsigned at, const uint8_t *bytes, unsigned avail
 static void begin(struct tr *tr, unsigned at)
 {
     tr->insn = (uint16_t)at;
-    access_stubs(tr, STUB_ROOM);
+    tr->done = tr->copied + 1;
+    if (at > tr->highest)
+        tr->highest = (uint16_t)at;
+    stub_jumps(tr, tr->room);
     tr->sites[tr->site_count++] =
         (struct site){.host = (uint16_t)(tr->e.at - tr->e.start), .guest = (uint16_t)at};
 }
 
-static void instructions(struct tr *tr, const uint8_t *page)
+/* The block that the trace goes on with; NULL: it ends here. */
+static struct block *follow(const struct tr *tr)
 {
-    unsigned end = tr->block->offset + tr->block->bytes;
-    for (unsigned at = tr->block->offset; at < end; at = tr->next) {
+    if (tr->next >= PAGE_SIZE || tr->block_count == TRACE_BLOCKS ||
+        tr->site_count + BLOCK_OPS > TRACE_INSNS)
+        return NULL;
+    struct block *next = cache_on_page(tr->head->page, tr->next, tr->variant & CODE_SIZE);
+    if (!next || block_crosses(next) || translation_find(next, tr->variant))
+        return NULL;
+    for (unsigned i = 0; i < tr->block_count; i++)
+        if (tr->trace[i] == next)
+            return NULL;
+    return next;
+}
+
+/* False: control does not come to the block's end. */
+static bool instructions(struct tr *tr, const struct block *block, const uint8_t *page)
+{
+    unsigned end = block->offset + block->bytes;
+    for (unsigned at = block->offset; at < end; at += tr->length) {
         begin(tr, at);
         if (!one(tr, at, page + at, end - at))
-            return;
-        if (tr->e.full || tr->site_count == ARRAY_LEN(tr->sites) - 1)
-            break;
+            return false;
+        if (tr->e.full)
+            return false;
     }
+    return true;
+}
+
+static void trace(struct tr *tr, const uint8_t *page)
+{
+    for (struct block *block = tr->head; block; block = follow(tr)) {
+        tr->trace[tr->block_count++] = block;
+        if (!instructions(tr, block, page))
+            return;
+    }
+    tr->done = tr->copied;
     control_go(tr, tr->next);
 }
 
@@ -119,13 +169,44 @@ unsigned block_code(const struct dbt_vcpu *d, const struct block *block, unsigne
 
 static void crossing_instruction(struct tr *tr)
 {
-    const struct block *block = tr->block;
+    const struct block *block = tr->head;
     uint8_t bytes[32];
     unsigned count = block_code(tr->d, block, block->offset, bytes);
     begin(tr, block->offset);
     access_check_second_page(tr, block->ops[0].data, block->ops[0].extra8);
-    if (one(tr, block->offset, bytes, count))
-        control_go(tr, tr->next);
+    if (!one(tr, block->offset, bytes, count))
+        return;
+    tr->done = tr->copied;
+    control_go(tr, tr->next);
+}
+
+/* The code, at the ends of code memory. */
+static void generate(struct tr *tr, struct dbt_vcpu *d, struct block *head, uint32_t variant,
+                     struct translation *t, const uint8_t *page, bool poll_here, unsigned room)
+{
+    struct code_memory *code = &d->code;
+    *tr = (struct tr){.d = d, .head = head, .variant = variant, .room = room};
+    size_t hot = (code->used + 15) & ~(size_t)15, cold = code->size / 2 + code->cold;
+    tr->poll_here = poll_here;
+    tr->leave = code_writable(code, tr->d->leave);
+    tr->load_vectors = code_writable(code, tr->d->load_vectors);
+    tr->code64 = (tr->variant & CODE_SIZE) == CODE_64;
+    tr->insn = tr->next = tr->highest = tr->head->offset;
+    tr->delta_base = GPR_ZERO;
+    dbt_emit_init(d, &tr->e, code->write + hot, BLOCK_CODE_MAX);
+    dbt_emit_init(d, &tr->cold, code->write + cold, BLOCK_CODE_MAX);
+    entries(tr, t);
+    if (block_crosses(tr->head))
+        crossing_instruction(tr);
+    else
+        trace(tr, page);
+    stub_finish(tr);
+    if (!poll_here)
+        cold_poll(tr, t);
+    t->code = code->run + hot;
+    t->size = (uint32_t)(tr->e.at - tr->e.start);
+    t->cold = code->run + cold;
+    t->cold_size = (uint32_t)(tr->cold.at - tr->cold.start);
 }
 
 struct translation *translate(struct dbt_vcpu *d, struct block *block, uint32_t variant, bool *full)
@@ -136,30 +217,18 @@ struct translation *translate(struct dbt_vcpu *d, struct block *block, uint32_t 
     bool crossing = block_crosses(block);
     if (!code_bytes(d, block, &page) || (crossing && block->ops[0].extra8 > 8))
         return NULL;
-    size_t begin = (code->used + 15) & ~(size_t)15;
-    if (begin + BLOCK_CODE_MAX > code->size) {
+    if (code_full(code, 2 * BLOCK_CODE_MAX, BLOCK_CODE_MAX)) {
         *full = true;
         return NULL;
     }
-    struct tr tr = {.d = d,
-                    .block = block,
-                    .variant = variant,
-                    .code64 = (variant & CODE_SIZE) == CODE_64,
-                    .leave = code_writable(code, d->leave),
-                    .load_vectors = code_writable(code, d->load_vectors),
-                    .insn = block->offset,
-                    .next = block->offset,
-                    .delta_base = GPR_ZERO};
     struct translation head = {0};
-    dbt_emit_init(d, &tr.e, code->write + begin, BLOCK_CODE_MAX);
-    entries(&tr, &head);
-    if (crossing)
-        crossing_instruction(&tr);
-    else
-        instructions(&tr, page);
-    access_last_stubs(&tr);
-    control_finish(&tr);
-    if (tr.e.full) {
+    struct tr tr;
+    generate(&tr, d, block, variant, &head, page, false, STUB_ROOM);
+    if (tr.loops)
+        generate(&tr, d, block, variant, &head, page, true, STUB_ROOM);
+    if (tr.e.full)
+        generate(&tr, d, block, variant, &head, page, tr.loops, STUB_ROOM_MAX);
+    if (tr.e.full || tr.cold.full) {
         d->statistics.failed++;
         return NULL;
     }
@@ -169,10 +238,9 @@ struct translation *translate(struct dbt_vcpu *d, struct block *block, uint32_t 
     *t = head;
     t->block = block;
     t->variant = variant;
-    t->size = (uint32_t)(tr.e.at - tr.e.start);
-    t->code = code->run + begin;
     t->copied = (uint16_t)tr.copied;
     t->epoch = tr.epoch;
+    t->pad = tr.pad;
     if (crossing)
         dbt_note_crossing(d, d->cpu->rip + PAGE_SIZE);
     t->site_count = (uint16_t)tr.site_count;
@@ -183,7 +251,48 @@ struct translation *translate(struct dbt_vcpu *d, struct block *block, uint32_t 
     }
     t->next = block->translations;
     block->translations = t;
+    if (t->pad)
+        jumps_pad(d, t, tr.pad_to);
     d->statistics.blocks++;
-    d->statistics.bytes += t->size;
+    d->statistics.bytes += t->size + t->cold_size;
     return t;
+}
+
+struct translation *translation_find(const struct block *block, uint32_t variant)
+{
+    struct translation *t = block->translations;
+    while (t && t->variant != variant)
+        t = t->next;
+    return t;
+}
+
+enum care care_of(const struct code_page *page, unsigned offset)
+{
+    const struct care_list *list = page->care;
+    for (unsigned i = 0; list && i < list->count; i++)
+        if (list->insns[i].offset == offset)
+            return list->insns[i].care;
+    return CARE_BASE;
+}
+
+bool care_set(struct code_page *page, unsigned offset, enum care care)
+{
+    struct care_list *list = page->care;
+    for (unsigned i = 0; list && i < list->count; i++)
+        if (list->insns[i].offset == offset) {
+            list->insns[i].care = (uint8_t)care;
+            return true;
+        }
+    if (!list || list->count == list->limit) {
+        unsigned limit = list ? list->limit * 2 : 8;
+        struct care_list *more = realloc(list, sizeof(*list) + limit * sizeof(list->insns[0]));
+        if (!more)
+            return false;
+        more->count = list ? more->count : 0;
+        more->limit = limit;
+        page->care = list = more;
+    }
+    list->insns[list->count].offset = (uint16_t)offset;
+    list->insns[list->count++].care = (uint8_t)care;
+    return true;
 }

@@ -10,41 +10,49 @@
 #include "engine/dbt/select.h"
 
 enum {
-    STUBS = 32,
+    STUBS = 160,
     STUB_REACH = 127, /* of a JRCXZ */
-    STUB_SIZE = 24,   /* at most */
+    STUB_SIZE = 5,    /* of a jump to one */
     JUMP_ROOM = 90,   /* of a look-up in the jump table */
-    STUB_ROOM = 66,   /* what is emitted between two calls of access_stubs, at most */
-    EXITS = 8,
+    STUB_ROOM = 40,   /* what is mostly emitted between two calls of stub_jumps, at most */
+    STUB_ROOM_MAX = 66,
+    TRACE_BLOCKS = 8, /* of the interpreter's, that one translation goes through */
+    TRACE_INSNS = 120,
 };
 
-/* Code out of line that a JRCXZ leads to. */
+/* Code out of line, in cold memory, that a branch of hot code leads to. */
+enum stub_kind {
+    STUB_EXIT,
+    STUB_LOAD_VECTORS, /* calls that; goes on at `back` */
+    STUB_FAR,          /* a direct branch to a place off the page */
+    STUB_SECOND,       /* the jump table's slot has another's key */
+};
 struct stub {
-    uint8_t *from; /* distance field of the JRCXZ; */
+    uint8_t
+        *from; /* distance field of the branch: 1 byte of a JRCXZ until it has its jump, then 4 */
     uint8_t *back; /* where code goes on; NULL: it does not */
+    enum stub_kind what;
     enum exit_kind kind;
-    bool load_vectors; /* calls that and no exit */
-    bool write;
-    uint16_t insn;
-    bool has_address; /* the guest address is not in SCRATCH yet: */
+    bool near; /* `from` is 1 byte still */
+    bool write, returns;
+    uint16_t insn, branch, count; /* as in struct exit_info */
+    int32_t extra;                /* the same; of STUB_FAR the page offset to go to */
+    int16_t disp;                 /* MISS: from the address to the operand */
+    bool has_address;             /* the guest address is not in SCRATCH yet: */
     struct emit_mem address;
-};
-
-/* A direct branch to a place on the page, to be tied when first used. */
-struct direct_exit {
-    uint8_t *branch; /* its distance field */
-    uint16_t target; /* page offset */
 };
 
 struct tr {
     struct dbt_vcpu *d;
-    struct block *block;
-    struct emit e;
+    struct block *head; /* the first block */
+    struct emit e;      /* hot code */
+    struct emit cold;   /* stubs */
     uint32_t variant;
     bool code64;
     const uint8_t *leave, *load_vectors; /* in the writable mapping, as e is */
     uint16_t insn;                       /* page offset of the instruction at work */
-    uint16_t next;                       /* of the one behind it; may be PAGE_SIZE */
+    uint16_t next;                       /* of the one to go on with; may be PAGE_SIZE */
+    uint16_t length;                     /* of the one at work */
 
     /* What DELTA holds: the entry for the page of [delta_base + delta_disp]. */
     unsigned delta_base; /* guest register, or GPR_ZERO: nothing */
@@ -52,13 +60,21 @@ struct tr {
 
     struct stub stubs[STUBS];
     unsigned stub_count;
-    struct direct_exit exits[EXITS];
-    unsigned exit_count;
-    struct site sites[BLOCK_OPS + 2];
+    unsigned first_near, near_count; /* of those that have no jump yet */
+    unsigned room;                   /* STUB_ROOM, or STUB_ROOM_MAX if that was too little */
+    struct block *trace[TRACE_BLOCKS];
+    unsigned block_count;
+    bool loops;     /* has a branch back to its start */
+    bool poll_here; /* the poll entry is in hot code */
+    struct site sites[TRACE_INSNS + 2];
     unsigned site_count, copied;
+    unsigned done;    /* instructions that ran if control leaves here */
+    uint16_t highest; /* page offset of an instruction so far */
     uint16_t epoch;
-    bool vectors; /* FRAME_VECTORS is known to be 1 */
-    bool careful; /* the instruction at work has faulted often: no reuse, compare offsets */
+    uint16_t pad;    /* see struct translation */
+    uint16_t pad_to; /* page offset that the call returns to */
+    bool vectors;    /* FRAME_VECTORS is known to be 1 */
+    enum care care;  /* for the instruction at work */
 };
 
 static inline unsigned host_of(unsigned guest)
@@ -92,12 +108,16 @@ void access_forget(struct tr *tr);
 void access_changed(struct tr *tr, uint16_t registers);
 /* The guest register has been added `by` to. */
 void access_moved(struct tr *tr, unsigned guest, int32_t by);
-/* Emits the stubs that would be out of their JRCXZ's reach `room` bytes on, with a jump over them.
- */
-void access_stubs(struct tr *tr, unsigned room);
-/* All of them, where no code runs into. */
-void access_last_stubs(struct tr *tr);
-struct stub *access_stub(struct tr *tr, enum exit_kind kind);
+
+/* stub.c */
+/* A stub that the JRCXZ just emitted leads to. */
+struct stub *stub_near(struct tr *tr, uint8_t *from, enum exit_kind kind);
+/* One that a branch with a distance of 4 bytes leads to. */
+struct stub *stub_far(struct tr *tr, uint8_t *from, enum exit_kind kind);
+/* Gives those their jumps that would be out of their JRCXZ's reach `room` bytes on. */
+void stub_jumps(struct tr *tr, unsigned room);
+/* The end: all jumps, where no code runs into, and all stubs. */
+void stub_finish(struct tr *tr);
 
 /* copy.c: false: not one to be copied. */
 bool copy_instruction(struct tr *tr, const struct decoded *d);
@@ -111,7 +131,9 @@ void control_go(struct tr *tr, int32_t target);
 void control_go_to_scratch(struct tr *tr);
 /* Leaves to have the instruction at work interpreted. */
 void control_interpret(struct tr *tr, ZydisMnemonic what);
-void control_finish(struct tr *tr);
+/* Stubs of these kinds. */
+void control_far(struct emit *e, struct tr *tr, const struct stub *stub);
+void control_second(struct emit *e, struct tr *tr, const struct stub *stub);
 /* Pushes what is in FRAME_VALUE. */
 void control_push_value(struct tr *tr);
 

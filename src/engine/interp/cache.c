@@ -62,9 +62,12 @@ static unsigned key_slot(const struct code_page *page, uint16_t key)
 struct block *cache_find(struct interp_vcpu *in, gpa_t gpa, uint32_t mode)
 {
     const struct code_page *page = *page_find(in, gpa);
-    if (!page || !page->limit)
-        return NULL;
-    return page->blocks[key_slot(page, block_key((unsigned)(gpa & (PAGE_SIZE - 1)), mode))];
+    return page ? cache_on_page(page, (unsigned)(gpa & (PAGE_SIZE - 1)), mode) : NULL;
+}
+
+struct block *cache_on_page(const struct code_page *page, unsigned offset, uint32_t mode)
+{
+    return page->limit ? page->blocks[key_slot(page, block_key(offset, mode))] : NULL;
 }
 
 /* Room for one more. */
@@ -224,6 +227,7 @@ static void drop(struct interp_vcpu *in, struct code_page **at)
     in->code_bytes -= sizeof(*page);
     in->statistics.pages_dropped++;
     free(page->targets);
+    free(page->care);
     free(page->keys);
     free(page->blocks);
     free(page);

@@ -50,7 +50,6 @@ struct block {
     /* The translator's: how often it ran here, and what became of it. */
     uint16_t heat;
     struct translation *translations;
-    uint64_t careful, avoid; /* instructions, by number: see engine/dbt */
     /* There only if has_ops: */
     struct block *before; /* in the queue */
     struct op ops[];
@@ -60,8 +59,9 @@ struct code_page {
     struct code_page *next;       /* in the bucket */
     uint64_t key;                 /* of the page of RAM */
     gpa_t gpa;                    /* where it was first run */
-    struct jump_targets *targets; /* the translator's, from malloc */
-    uint64_t chunks;              /* which 64-byte pieces of the page hold decoded code */
+    struct jump_targets *targets; /* the translator's, from malloc, both */
+    struct care_list *care;
+    uint64_t chunks; /* which 64-byte pieces of the page hold decoded code */
     /* Its blocks, hashed by offset and mode, with room for as many again; a key of 0: free. */
     unsigned count, limit; /* a power of two */
     uint16_t *keys;
@@ -141,6 +141,7 @@ bool decode_step(struct interp_vcpu *in, const uint8_t *bytes, unsigned availabl
 
 /* cache.c */
 struct block *cache_find(struct interp_vcpu *in, gpa_t gpa, uint32_t mode);
+struct block *cache_on_page(const struct code_page *page, unsigned offset, uint32_t mode);
 void cache_insert(struct interp_vcpu *in, gpa_t gpa, struct block *block);
 /* The ops of the block at linear, valid until the next block runs. NULL: its code is not what it
  * was (it is dropped), or out of memory. */
