@@ -63,8 +63,11 @@ static int map_all(struct ram *ram, struct error *err)
 {
     ram->fd = memfd_create(ram->name, MFD_CLOEXEC);
     if (ram->fd < 0)
-        return error_set(err, errno, "cannot create memory for '%s': %s", ram->name,
-                         strerror(errno));
+        return error_set(err, errno, "cannot create memory for '%s': memfd_create: %s%s", ram->name,
+                         strerror(errno),
+                         errno == EPERM || errno == ENOSYS || errno == EACCES
+                             ? "; does a security policy (seccomp) forbid it?"
+                             : "");
     /* Past this limit ftruncate would end the process with SIGXFSZ. */
     if (ram->size > limit_of(RLIMIT_FSIZE))
         return error_set(err, EFBIG,
