@@ -194,8 +194,10 @@ const struct option config_options[] = {
      "the board: pc, also as pc-i440fx and pc-i440fx-*; help lists", option_machine},
     {"M", "NAME[,...]", "the same as -machine", option_machine},
     {"accel", "[accel=]NAME[,...]",
-     "what runs the guest's code: interp, dbt, tcg, kvm; several in order of preference;\n"
-     "       dbt can be told to do without guard-pages=off, bmi2=off, fsgsbase=off of the host",
+     "what runs the guest's code: dbt (also called tcg), the default, or interp; several -accel "
+     "in\n"
+     "       order of preference. To try dbt as on a host with less: guard-pages=off, bmi2=off,\n"
+     "       fsgsbase=off",
      option_accel},
     {"enable-kvm", NULL, "the same as -accel kvm", option_enable_kvm},
     {"cpu", "MODEL[,+FLAG][,-FLAG][,PROPERTY=VALUE]",

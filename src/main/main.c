@@ -33,9 +33,9 @@ struct accelerator {
 };
 
 static const struct accelerator accelerators[] = {
-    {"interp", &interp_engine, "the interpreter"},
-    {"dbt", &dbt_engine, "the binary translator"},
+    {"dbt", &dbt_engine, "the binary translator (the default where the host lets it run)"},
     {"tcg", &dbt_engine, "QEMU's name for dbt"},
+    {"interp", &interp_engine, "the interpreter: slow, the reference"},
     {"kvm", NULL, "the hardware: not there yet"},
 };
 
@@ -47,15 +47,20 @@ static const struct accelerator *find_accelerator(const char *name)
     return NULL; /* config_parse let it through, so this is not reached */
 }
 
-/* The first usable of -accel's, in order; the interpreter when none is asked for. NULL and err when
- * none can be used. Anything else than what was asked for first is said. *properties: the engine's,
- * or NULL. */
+/* The first usable of -accel's, in order; the translator when none is asked for, or the interpreter
+ * where that is not usable. NULL and err when none can be used. Anything else than what was asked
+ * for first is said. *properties: the engine's, or NULL. */
 static const struct engine_type *choose_engine(const struct config *config, const char **properties,
                                                struct error *err)
 {
+    struct error why;
     *properties = NULL;
-    if (config->accel_count == 0)
+    if (config->accel_count == 0) {
+        if (dbt_engine.usable(&why) == 0)
+            return &dbt_engine;
+        log_info("%s; running on the interpreter", why.text);
         return &interp_engine;
+    }
     const char *first = config->accels[0].name;
     for (size_t i = 0; i < config->accel_count; i++) {
         const struct accelerator *accelerator = find_accelerator(config->accels[i].name);
@@ -64,7 +69,6 @@ static const struct engine_type *choose_engine(const struct config *config, cons
         if (strcmp(first, "kvm") == 0)
             log_info("-accel kvm: KVM is not supported yet; running on %s",
                      accelerator->engine->name);
-        struct error why;
         if (!accelerator->engine->usable || accelerator->engine->usable(&why) == 0) {
             *properties = config->accels[i].properties;
             return accelerator->engine;
@@ -72,7 +76,7 @@ static const struct engine_type *choose_engine(const struct config *config, cons
         log_info("-accel %s: %s; running on the interpreter (interp)", accelerator->name, why.text);
         return &interp_engine;
     }
-    error_set(err, ENOSYS, "not supported: %s; use -accel interp", first);
+    error_set(err, ENOSYS, "not supported: %s; use -accel dbt", first);
     return NULL;
 }
 

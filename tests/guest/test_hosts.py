@@ -102,17 +102,32 @@ def memfd_refused():
     check(status == 1 and len(errors.splitlines()) == 1 and "memfd_create" in errors, f"status {status}: {errors}")
 
 
-@test(5, engine=False)
+def alive(*arguments, room=None):
+    """A boot sector that ends the process runs; the lines on standard error."""
+    limit = room and (lambda: resource.setrlimit(resource.RLIMIT_AS, (room, room)))
+    status, output, errors = run("-display", "none", "-serial", "null", "-debugcon", "stdio", "-device",
+                                 "isa-debug-exit", "-drive", f"file={assemble('keeps_running')},format=raw",
+                                 *arguments, preexec_fn=limit)
+    check("<alive>" in output and status == 15, f"status {status}: {output} {errors}")
+    return errors.splitlines()
+
+
+@test(10, engine=False)
 def small_address_space():
     """ulimit -v: the interpreter runs, and says why."""
-    room = 8 << 30
-    machine = Machine("-display", "none", "-serial", "null", "-debugcon", "stdio", "-accel", "dbt", "-device",
-                      "isa-debug-exit", "-drive", f"file={assemble('keeps_running')},format=raw",
-                      preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (room, room)))
-    machine.expect("<alive>")
-    check(machine.wait() == 15, f"status {machine.wait()}")
-    lines = machine.errors.decode().splitlines()
-    check(len(lines) == 1 and "ulimit -v" in lines[0] and "running on the interpreter" in lines[0], f"it said {lines}")
+    for arguments in ((), ("-accel", "dbt"), ("-accel", "kvm", "-accel", "tcg")):
+        lines = alive(*arguments, room=8 << 30)
+        check("ulimit -v" in lines[-1] and "running on the interpreter" in lines[-1], f"{arguments}: it said {lines}")
+        check(len(lines) == (2 if "kvm" in arguments else 1), f"{arguments}: it said {lines}")
+    check(alive("-accel", "interp", room=8 << 30) == [], "the interpreter was asked for")
+
+
+@test(5, engine=False)
+def default():
+    """The translator runs without being asked for."""
+    machine = Machine("-display", "none", "-S")
+    check("translator: guard-pages=" in machine.hmp("info jit"), "another engine runs")
+    machine.quit()
 
 
 if __name__ == "__main__":

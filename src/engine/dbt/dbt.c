@@ -612,6 +612,7 @@ static char *dbt_statistics_text(struct engine *engine)
     FILE *out = open_memstream(&text, &length);
     if (!out)
         return interp;
+    host_print(&dbt->host, out);
     for (unsigned i = 0; i < ARRAY_LEN(dbt->vcpus); i++) {
         if (!dbt->vcpus[i])
             continue;

@@ -16,7 +16,6 @@
 #include "base/keyval.h"
 #include "base/log.h"
 #include "cpu/vcpu.h"
-#include "engine/dbt/map.h"
 #include "engine/dbt/window.h"
 
 static const struct property {
@@ -91,20 +90,29 @@ void host_say(const struct host *host)
             log_info("the translator does without %s", properties[i].without);
 }
 
+void host_print(const struct host *host, FILE *out)
+{
+    struct host copy = *host;
+    fputs("translator:", out);
+    for (size_t i = 0; i < ARRAY_LEN(properties); i++)
+        fprintf(out, " %s=%s", properties[i].name, *field(&copy, &properties[i]) ? "on" : "off");
+    fputc('\n', out);
+}
+
 int host_room(struct error *err)
 {
-    /* As much as one processor takes, asked for in the same way: kernels differ in what they
-     * count (vm.overcommit_memory, ulimit -v). */
-    struct map maps[MMU_COUNT];
-    unsigned made = 0;
-    int rc = 0;
-    while (made < MMU_COUNT && rc == 0) {
-        rc = map_create(&maps[made], err);
-        made += rc == 0;
-    }
-    while (made)
-        map_destroy(&maps[--made]);
-    return rc;
+    /* The maps of a processor, asked for as map_create does: kernels differ in what they count
+     * (vm.overcommit_memory, ulimit -v). */
+    size_t size = (size_t)(MMU_COUNT - 1) << 39;
+    void *area = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (area == MAP_FAILED)
+        return error_set(err, ENOMEM,
+                         "the translator cannot reserve %zu GiB of addresses: is there a limit "
+                         "(ulimit -v)?",
+                         size >> 30);
+    munmap(area, size);
+    return 0;
 }
 
 void host_set_gs(const struct host *host, const void *base)

@@ -16,6 +16,7 @@
 #define ENGINE_DBT_HOST_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 struct error;
 
@@ -31,6 +32,9 @@ int host_configure(struct host *host, const char *properties, struct error *err)
 
 /* A line on stderr for each thing that is done without. */
 void host_say(const struct host *host);
+
+/* A line for `info jit`. */
+void host_print(const struct host *host, FILE *out);
 
 /* Can the shadow maps be had? -ENOMEM and what to do. */
 int host_room(struct error *err);
