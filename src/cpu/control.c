@@ -94,15 +94,21 @@ void cpu_load_cr3(struct vcpu *cpu, uint64_t value)
 
 static void write_cr3(struct vcpu *cpu, uint64_t value)
 {
-    if (cpu_long_mode(cpu)) {
-        if (cpu->cr4 & CR4_PCIDE)
-            value &= ~(1ull << 63); /* "no flush needed": we may */
-        if (value & physical_beyond(cpu))
-            cpu_raise_gp(cpu, 0);
-    } else {
-        value = (uint32_t)value;
+    if (!cpu_long_mode(cpu)) {
+        cpu_load_cr3(cpu, (uint32_t)value);
+        return;
     }
-    cpu_load_cr3(cpu, value);
+    bool pcids = cpu->cr4 & CR4_PCIDE, keep = value >> 63;
+    if (pcids)
+        value &= ~(1ull << 63);
+    if (value & physical_beyond(cpu))
+        cpu_raise_gp(cpu, 0);
+    if (!pcids) {
+        cpu_load_cr3(cpu, value);
+        return;
+    }
+    cpu->cr3 = value;
+    tlb_switch(cpu, value & 0xfff, keep);
 }
 
 uint64_t cpu_cr4_allowed(const struct vcpu *cpu)

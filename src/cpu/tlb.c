@@ -395,18 +395,49 @@ static const struct vcpu_code_hook *hook_of(const struct vcpu *cpu)
     return cpu->engine_data;
 }
 
+static uint32_t new_gen(struct vcpu *cpu)
+{
+    if (++cpu->tlb_gen_last < PAGE_SIZE)
+        return cpu->tlb_gen_last;
+    /* From 1 on again, with nothing kept under the old numbers. */
+    memset(cpu->tlb, 0, sizeof(cpu->tlb));
+    memset(cpu->tlb_slow, 0, sizeof(cpu->tlb_slow));
+    for (unsigned i = 0; i < TLB_SPACES; i++)
+        cpu->spaces[i].gen = i + 1;
+    cpu->tlb_gen = cpu->space + 1u;
+    cpu->tlb_gen_last = TLB_SPACES + 1;
+    return cpu->tlb_gen_last;
+}
+
+/* Spaces that do not run. */
+static void drop_others(struct vcpu *cpu)
+{
+    for (unsigned i = 0; i < TLB_SPACES; i++)
+        cpu->spaces[i].used = i == cpu->space;
+}
+
+static bool alone(const struct vcpu *cpu)
+{
+    for (unsigned i = 0; i < TLB_SPACES; i++)
+        if (cpu->spaces[i].used && i != cpu->space)
+            return false;
+    return true;
+}
+
 static void flush(struct vcpu *cpu, bool global)
 {
+    if (global) {
+        drop_others(cpu);
+        cpu->spaces[cpu->space].pcid = cpu->cr4 & CR4_PCIDE ? cpu->cr3 & 0xfff : 0;
+    }
     if (hook_of(cpu) && hook_of(cpu)->flushed)
         hook_of(cpu)->flushed(cpu, global);
     cpu->exec_gen++;
-    cpu->large_first = UINT64_MAX;
-    cpu->large_last = 0;
-    if (++cpu->tlb_gen > PAGE_SIZE - 1) {
-        memset(cpu->tlb, 0, sizeof(cpu->tlb));
-        memset(cpu->tlb_slow, 0, sizeof(cpu->tlb_slow));
-        cpu->tlb_gen = 1;
+    if (alone(cpu)) {
+        cpu->large_first = UINT64_MAX;
+        cpu->large_last = 0;
     }
+    cpu->tlb_gen = new_gen(cpu);
 }
 
 void tlb_flush(struct vcpu *cpu)
@@ -417,6 +448,66 @@ void tlb_flush(struct vcpu *cpu)
 void tlb_flush_local(struct vcpu *cpu)
 {
     flush(cpu, false);
+}
+
+/* The space of a PCID; TLB_SPACES: none. */
+static unsigned find_space(const struct vcpu *cpu, uint16_t pcid)
+{
+    unsigned i = 0;
+    while (i < TLB_SPACES && !(cpu->spaces[i].used && cpu->spaces[i].pcid == pcid))
+        i++;
+    return i;
+}
+
+static unsigned take_space(struct vcpu *cpu, uint16_t pcid)
+{
+    unsigned i = 0;
+    while (i < TLB_SPACES && cpu->spaces[i].used)
+        i++;
+    if (i == TLB_SPACES) {
+        i = cpu->space_evict;
+        if (i == cpu->space)
+            i = (i + 1) % TLB_SPACES;
+        cpu->space_evict = (uint8_t)((i + 1) % TLB_SPACES);
+    }
+    cpu->spaces[i].used = true;
+    cpu->spaces[i].pcid = pcid;
+    return i;
+}
+
+void tlb_switch(struct vcpu *cpu, uint16_t pcid, bool keep)
+{
+    unsigned next = find_space(cpu, pcid);
+    if (next == cpu->space) {
+        if (!keep)
+            tlb_flush_local(cpu);
+        return;
+    }
+    cpu->spaces[cpu->space].gen = cpu->tlb_gen;
+    if (next == TLB_SPACES) {
+        next = take_space(cpu, pcid);
+        keep = false;
+    }
+    cpu->space = (uint8_t)next;
+    cpu->tlb_gen = keep ? cpu->spaces[next].gen : new_gen(cpu);
+    cpu->exec_gen++;
+    if (hook_of(cpu) && hook_of(cpu)->switched)
+        hook_of(cpu)->switched(cpu, keep);
+}
+
+void tlb_flush_pcid(struct vcpu *cpu, uint16_t pcid)
+{
+    unsigned i = find_space(cpu, pcid);
+    if (i == cpu->space)
+        tlb_flush_local(cpu);
+    else if (i < TLB_SPACES)
+        cpu->spaces[i].used = false;
+}
+
+void tlb_flush_pcids(struct vcpu *cpu)
+{
+    drop_others(cpu);
+    tlb_flush_local(cpu);
 }
 
 void tlb_flush_page(struct vcpu *cpu, gva_t addr)

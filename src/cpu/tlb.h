@@ -39,9 +39,16 @@ void cpu_physical_write(struct vcpu *cpu, gpa_t gpa, const void *from, unsigned 
 
 /* Everything; one page (INVLPG). */
 void tlb_flush(struct vcpu *cpu);
-/* All but what global pages say (this TLB forgets that too). */
+/* What the space that runs has but for global pages (this TLB forgets those too). */
 void tlb_flush_local(struct vcpu *cpu);
+/* In all spaces. */
 void tlb_flush_page(struct vcpu *cpu, gva_t addr);
+
+/* PCIDs. Another space runs from now on; keep: what was known of it still holds. */
+void tlb_switch(struct vcpu *cpu, uint16_t pcid, bool keep);
+/* All but global pages of one, of all. */
+void tlb_flush_pcid(struct vcpu *cpu, uint16_t pcid);
+void tlb_flush_pcids(struct vcpu *cpu);
 
 /* Drops write permission that was cached for the RAM page at gpa, by whichever of its addresses, so
  * that the next write is seen. */
@@ -88,6 +95,8 @@ struct vcpu_code_hook {
     /* For an engine with tables of its own beside the TLB; NULL without. What the TLB forgets: */
     void (*flushed)(struct vcpu *cpu, bool global);
     void (*flushed_page)(struct vcpu *cpu, gva_t addr);
+    /* cpu->space runs now, of which is known what was before, or nothing. */
+    void (*switched)(struct vcpu *cpu, bool keep);
     void (*forget_writes)(struct vcpu *cpu, gpa_t gpa);
 };
 

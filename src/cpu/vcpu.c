@@ -97,7 +97,8 @@ int vcpu_create(struct vcpu **out, int index, const struct cpu_model *model,
     cpu->index = index;
     cpu->model = model;
     cpu->world = world;
-    cpu->tlb_gen = 1;
+    cpu->tlb_gen = cpu->tlb_gen_last = 1;
+    cpu->spaces[0].used = true;
     cpu->view = mem_view_ref(world->mem);
     cpu_reset(cpu);
     *out = cpu;

@@ -215,6 +215,14 @@ struct tlb_slow {
     bool global;
 };
 
+/* Address spaces told apart by PCID (SDM 3A 4.10.1) whose translations are kept. */
+enum { TLB_SPACES = 8 };
+struct tlb_space {
+    bool used;
+    uint16_t pcid;
+    uint32_t gen; /* while it is not the one that runs: tlb_gen of its entries */
+};
+
 /* What cpu_raise recorded (cpu/exception.h). */
 struct cpu_fault {
     int vector;
@@ -235,10 +243,14 @@ struct vcpu {
     uint32_t cc;        /* CF PF AF ZF SF in bits 8-15 (as LAHF puts them in AH), OF in bit 0 */
     uint32_t code_mode; /* engine-private: what decoding depends on (cpu_update_mode) */
     _Atomic uint32_t request;
-    uint32_t heeded;   /* engine-private: the requests that can be met as things are */
-    uint32_t mmu;      /* enum mmu_index of ordinary accesses now */
-    uint32_t tlb_gen;  /* 1..4095 */
-    uint32_t exec_gen; /* changes with every flush, of a page too: for what caches rip -> code */
+    uint32_t heeded;       /* engine-private: the requests that can be met as things are */
+    uint32_t mmu;          /* enum mmu_index of ordinary accesses now */
+    uint32_t tlb_gen;      /* 1..4095: of the space that runs */
+    uint32_t tlb_gen_last; /* handed out last */
+    struct tlb_space spaces[TLB_SPACES];
+    uint8_t space;       /* the one that runs */
+    uint8_t space_evict; /* the next to give way */
+    uint32_t exec_gen;   /* changes with every flush, of a page too: for what caches rip -> code */
     gva_t large_first, large_last; /* large pages seen since the last full flush lie in here */
     uint64_t icount;               /* instructions retired (interp) */
     struct tlb_entry tlb[MMU_COUNT][TLB_ENTRIES];

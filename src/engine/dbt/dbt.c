@@ -79,8 +79,8 @@ static bool translatable(const struct vcpu *cpu, uint32_t *variant)
 
 static void jumps_are_stale(struct dbt_vcpu *d)
 {
-    for (unsigned mmu = 0; mmu < MMU_COUNT; mmu++)
-        d->maps[mmu].jumps_stale = true;
+    for (unsigned i = 0; i < MAP_COUNT; i++)
+        d->maps[i].jumps_stale = true;
 }
 
 /* The interpreter drops a block: its code must not be found any more. It is left where it is. */
@@ -124,7 +124,7 @@ static void set_gs(struct dbt_vcpu *d, void *base)
 static const struct exit_info *enter(struct dbt_vcpu *d, const uint8_t *code)
 {
     struct vcpu *cpu = d->cpu;
-    struct map *map = &d->maps[cpu->mmu];
+    struct map *map = dbt_map(d);
     set_gs(d, map->entries);
     *frame(cpu, FRAME_TARGET) = (uintptr_t)code;
     *frame(cpu, FRAME_FS_BASE) = cpu->seg[SEG_FS].base;
@@ -132,7 +132,7 @@ static const struct exit_info *enter(struct dbt_vcpu *d, const uint8_t *code)
     d->statistics.enters++;
     void (*go)(uint64_t * gpr) = (void (*)(uint64_t *))(uintptr_t)d->enter;
     go(cpu->gpr);
-    d->gs = d->maps[cpu->mmu].entries; /* it may have changed: level.c */
+    d->gs = dbt_map(d)->entries; /* it may have changed: level.c */
     return (const struct exit_info *)*frame(cpu, FRAME_INFO);
 }
 
@@ -246,7 +246,7 @@ static const uint8_t *fill(struct dbt_vcpu *d, const struct exit_info *info)
         return NULL;
     if (!dbt_fill(d, addr, info->write))
         return NULL;
-    *frame(cpu, FRAME_DELTA) = d->maps[cpu->mmu].entries[map_index(addr)];
+    *frame(cpu, FRAME_DELTA) = dbt_map(d)->entries[map_index(addr)];
     return (const uint8_t *)info + INFO_MISS;
 }
 
@@ -304,7 +304,7 @@ static void run_translated(struct dbt_vcpu *d, uint32_t variant)
     for (;;) {
         if ((variant & (CODE_SIZE | CODE_USER)) != cpu->code_mode && !translatable(cpu, &variant))
             return;
-        struct map *map = &d->maps[cpu->mmu];
+        struct map *map = dbt_map(d);
         uint64_t flushes = d->statistics.code_flushes;
         struct translation *t = translation_at_rip(d, variant);
         if (!t)
@@ -488,8 +488,8 @@ static void dbt_destroy(struct engine *engine)
 static void vcpu_free(struct dbt_vcpu *d)
 {
     code_destroy(&d->code);
-    for (unsigned mmu = 0; mmu < MMU_COUNT; mmu++)
-        map_destroy(&d->maps[mmu]);
+    for (unsigned i = 0; i < MAP_COUNT; i++)
+        map_destroy(&d->maps[i]);
     free(d->writable);
     free(d);
 }
@@ -517,6 +517,7 @@ static int dbt_attach(struct engine *engine, struct vcpu *cpu, struct error *err
     d->dbt = dbt;
     d->cpu = cpu;
     d->vector_bytes = 16;
+    d->user = &d->maps[MMU_USER];
     d->writable = calloc(1, dbt_writable_size());
     int rc = code_create(&d->code, CODE_SIZE_MAX, err);
     if (!d->writable)
@@ -537,6 +538,7 @@ static int dbt_attach(struct engine *engine, struct vcpu *cpu, struct error *err
     d->in->block_dropped = block_dropped;
     d->in->hook.flushed = dbt_flushed;
     d->in->hook.flushed_page = dbt_flushed_page;
+    d->in->hook.switched = dbt_switched;
     d->in->hook.forget_writes = dbt_forget_writes;
     if (log_on(LOG_LOCKSTEP) && !lockstep_create(d)) {
         dbt_detach(engine, cpu);

@@ -217,14 +217,20 @@ struct level_change {
     uint64_t flags;  /* SYSCALL: those of RFLAGS that stay */
 };
 
+/* Maps: one for each enum mmu_index, that of MMU_USER for space 0; behind them those of level 3 in
+ * the other spaces, made when first used. */
+enum { MAP_COUNT = MMU_COUNT + TLB_SPACES - 1 };
+
 struct dbt_vcpu {
     struct dbt *dbt;
     struct lockstep *lockstep; /* NULL: off */
     struct vcpu *cpu;
     struct interp_vcpu *in;
     struct code_memory code;
-    struct map maps[MMU_COUNT];
-    void *gs; /* what the host's gs holds */
+    struct map maps[MAP_COUNT];
+    struct map *user;  /* of level 3 in the space that runs: one of these */
+    bool spaces_share; /* not each space could have its own */
+    void *gs;          /* what the host's gs holds */
     struct level_change syscall, sysret;
     uint64_t level_msrs[4]; /* what they were made of */
     /* Thunks: code shared by all translations. */
@@ -322,6 +328,13 @@ size_t dbt_writable_size(void);
 void dbt_forget_writes(struct vcpu *cpu, gpa_t gpa);
 void dbt_flushed(struct vcpu *cpu, bool global);
 void dbt_flushed_page(struct vcpu *cpu, gva_t addr);
+void dbt_switched(struct vcpu *cpu, bool keep);
+
+/* The map of ordinary accesses now. */
+static inline struct map *dbt_map(struct dbt_vcpu *d)
+{
+    return d->cpu->mmu == MMU_USER ? d->user : &d->maps[d->cpu->mmu];
+}
 
 /* As emit_init, for code that is entered with rsp at d->cpu->gpr. */
 static inline void dbt_emit_init(const struct dbt_vcpu *d, struct emit *e, uint8_t *buffer,

@@ -125,6 +125,6 @@ void jumps_pad(struct dbt_vcpu *d, struct translation *t, unsigned offset)
     if (!target->code)
         return;
     jumps_put(d, t->code + t->pad, d->code.run + target->code);
-    map_move_jump(&d->maps[d->cpu->mmu], (d->cpu->rip & PAGE_MASK) + offset,
-                  d->code.run + target->code, entry_of(d, target));
+    map_move_jump(dbt_map(d), (d->cpu->rip & PAGE_MASK) + offset, d->code.run + target->code,
+                  entry_of(d, target));
 }

@@ -42,6 +42,17 @@ static void interpret_unless_zero(struct tr *tr, const struct decoded *d)
     emit_here8(&tr->e, zero);
 }
 
+/* DELTA = the address of the struct map. That of level 3 is another in each address space. */
+static void map_address(struct tr *tr, unsigned mmu)
+{
+    if (mmu == MMU_USER) {
+        emit_mov_imm(&tr->e, DELTA, (uintptr_t)&tr->d->user);
+        emit_load(&tr->e, DELTA, emit_at(DELTA, 0));
+    } else {
+        emit_mov_imm(&tr->e, DELTA, (uintptr_t)&tr->d->maps[mmu]);
+    }
+}
+
 /* May code of this variant go on in the map? */
 static void check_map(struct tr *tr, const struct decoded *d, unsigned mmu, uint32_t variant)
 {
@@ -49,8 +60,8 @@ static void check_map(struct tr *tr, const struct decoded *d, unsigned mmu, uint
     _Static_assert(offsetof(struct map, jumps_stale) == offsetof(struct map, jump_variant) + 4,
                    "they are read as one");
     stub_jumps(tr, JUMP_ROOM);
-    emit_mov_imm(e, DELTA, (uintptr_t)&tr->d->maps[mmu].jump_variant);
-    emit_load(e, DELTA, emit_at(DELTA, 0));
+    map_address(tr, mmu);
+    emit_load(e, DELTA, emit_at(DELTA, offsetof(struct map, jump_variant)));
     emit_lea(e, DELTA, emit_at(DELTA, -(int32_t)variant));
     interpret_unless_zero(tr, d);
 }
@@ -59,7 +70,8 @@ static void change_map(struct tr *tr, unsigned mmu)
 {
     struct emit *e = &tr->e;
     store_constant(e, vcpu_mem(FROM_GPR(mmu)), mmu, 4);
-    emit_mov_imm(e, DELTA, (uintptr_t)tr->d->maps[mmu].entries);
+    map_address(tr, mmu);
+    emit_load(e, DELTA, emit_at(DELTA, offsetof(struct map, entries)));
     emit_insn(e, &(struct emit_insn){.map = 1,
                                      .repeat = 0xf3,
                                      .opcode = 0xae, /* WRGSBASE */

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "base/error.h"
 #include "cpu/exception.h"
 
 /* Which entries lead to a page through its writable view, so that they can be found when code is
@@ -13,7 +14,7 @@
 enum { WRITABLE_BITS = 16, WRITABLE_SLOTS = 1 << WRITABLE_BITS, WRITABLE_PROBES = 8 };
 struct writable {
     struct {
-        uintptr_t host; /* page | enum mmu_index; 0: free */
+        uintptr_t host; /* page | number of the map; 0: free */
         gva_t addr;
     } slots[WRITABLE_SLOTS];
 };
@@ -29,9 +30,9 @@ static unsigned slot_of(uintptr_t host)
     return (unsigned)(hash >> (64 - WRITABLE_BITS));
 }
 
-static void note_writable(struct dbt_vcpu *d, const uint8_t *host, unsigned mmu, gva_t addr)
+static void note_writable(struct dbt_vcpu *d, const uint8_t *host, unsigned map, gva_t addr)
 {
-    uintptr_t key = (uintptr_t)host | mmu;
+    uintptr_t key = (uintptr_t)host | map;
     addr &= PAGE_MASK;
     unsigned at = slot_of((uintptr_t)host);
     for (unsigned i = 0; i < WRITABLE_PROBES; i++) {
@@ -49,9 +50,9 @@ static void note_writable(struct dbt_vcpu *d, const uint8_t *host, unsigned mmu,
 
 static void clear_maps(struct dbt_vcpu *d)
 {
-    for (unsigned mmu = 0; mmu < MMU_COUNT; mmu++)
-        if (d->maps[mmu].entries)
-            map_clear(&d->maps[mmu]);
+    for (unsigned i = 0; i < MAP_COUNT; i++)
+        if (d->maps[i].entries)
+            map_clear(&d->maps[i]);
     if (d->writable_lost) {
         memset(d->writable, 0, sizeof(*d->writable));
         d->writable_lost = false;
@@ -80,9 +81,38 @@ void dbt_flushed(struct vcpu *cpu, bool global)
         clear_maps(d);
         return;
     }
-    for (unsigned mmu = 0; mmu < MMU_COUNT; mmu++)
-        if (d->maps[mmu].entries)
-            map_clear_local(&d->maps[mmu]);
+    map_clear_local(d->user);
+    map_clear_local(&d->maps[MMU_KERNEL]);
+    map_clear_local(&d->maps[MMU_KERNEL_SMAP]);
+}
+
+/* The map of level 3 for a space; if it cannot be had, that of space 0. */
+static struct map *space_map(struct dbt_vcpu *d, unsigned space)
+{
+    struct map *map = &d->maps[space ? MMU_COUNT + space - 1 : MMU_USER];
+    struct error err;
+    if (map->entries)
+        return map;
+    if (d->spaces_share || map_create(map, &err)) {
+        d->spaces_share = true;
+        return &d->maps[MMU_USER];
+    }
+    map_set_no_code(map, d->leave_nowhere);
+    return map;
+}
+
+/* What of the user's memory the inner levels have reached is not kept. */
+void dbt_switched(struct vcpu *cpu, bool keep)
+{
+    struct dbt_vcpu *d = dbt_vcpu(cpu);
+    dbt_new_epoch(d);
+    d->user = space_map(d, cpu->space);
+    if (!keep || (d->spaces_share && d->user == &d->maps[MMU_USER])) {
+        d->statistics.flushes++;
+        map_clear_local(d->user);
+    }
+    map_clear_local(&d->maps[MMU_KERNEL]);
+    map_clear_local(&d->maps[MMU_KERNEL_SMAP]);
 }
 
 void dbt_flushed_page(struct vcpu *cpu, gva_t addr)
@@ -92,9 +122,9 @@ void dbt_flushed_page(struct vcpu *cpu, gva_t addr)
     unsigned page = (unsigned)(addr >> PAGE_SHIFT) & (JUMP_PAGES - 1);
     if (d->cross_pages[page / 64] >> (page & 63) & 1)
         dbt_new_epoch(d);
-    for (unsigned mmu = 0; mmu < MMU_COUNT; mmu++)
-        if (d->maps[mmu].entries)
-            map_forget(&d->maps[mmu], addr);
+    for (unsigned i = 0; i < MAP_COUNT; i++)
+        if (d->maps[i].entries)
+            map_forget(&d->maps[i], addr);
 }
 
 void dbt_forget_writes(struct vcpu *cpu, gpa_t gpa)
@@ -159,10 +189,11 @@ bool dbt_fill(struct dbt_vcpu *d, gva_t addr, bool write)
     if (write && !writable)
         return false;
     const uint8_t *host = page_for(d, range->ram, page, writable);
-    if (!host || !map_set(&d->maps[cpu->mmu], addr, host, slow->global))
+    struct map *map = dbt_map(d);
+    if (!host || !map_set(map, addr, host, slow->global))
         return false;
     if (writable)
-        note_writable(d, host, cpu->mmu, addr);
+        note_writable(d, host, (unsigned)(map - d->maps), addr);
     d->statistics.fills++;
     return true;
 }
@@ -179,7 +210,7 @@ void dbt_forget_operand(struct dbt_vcpu *d)
     /* A stack operand is told by where rsp is: what is pushed lies below. */
     for (int i = -1; i <= 1; i++) {
         gva_t at = addr + (gva_t)(int64_t)(i * 64);
-        map_forget(&d->maps[cpu->mmu], (cpu->code_mode & CODE_SIZE) == CODE_64 ? at : (uint32_t)at);
+        map_forget(dbt_map(d), (cpu->code_mode & CODE_SIZE) == CODE_64 ? at : (uint32_t)at);
     }
 }
 

@@ -198,7 +198,7 @@ void thunks_make(struct dbt_vcpu *d)
     d->leave_nowhere = code->run + (nowhere - code->write);
     code->fixed = (size_t)(e.at - code->write);
     code_clear(code);
-    for (unsigned mmu = 0; mmu < MMU_COUNT; mmu++)
-        if (d->maps[mmu].entries)
-            map_set_no_code(&d->maps[mmu], d->leave_nowhere);
+    for (unsigned i = 0; i < MAP_COUNT; i++)
+        if (d->maps[i].entries)
+            map_set_no_code(&d->maps[i], d->leave_nowhere);
 }

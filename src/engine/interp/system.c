@@ -136,10 +136,19 @@ static const struct op *op_invpcid(struct vcpu *cpu, const struct op *op)
                (type == 0 && !address_canonical(page));
     if (bad)
         cpu_raise_gp(cpu, 0);
-    if (type == 2)
+    switch (type) {
+    case 0: /* also elsewhere: nobody minds */
+        tlb_flush_page(cpu, page);
+        break;
+    case 1:
+        tlb_flush_pcid(cpu, (uint16_t)pcid);
+        break;
+    case 2:
         tlb_flush(cpu);
-    else
-        tlb_flush_local(cpu);
+        break;
+    default:
+        tlb_flush_pcids(cpu);
+    }
     return op_leave(cpu, op);
 }
 
