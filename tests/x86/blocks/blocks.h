@@ -47,6 +47,8 @@ enum {
     STACK_END = DATA + 0xa000,
     ALIAS = DATA + 0xc000,
     KERNEL_STACK = 0xc000,
+    MORE_TABLES = 0x38000, /* three pages, for also_at */
+    ALSO_PAGES = 2,
     HANDLERS = 0xa000,       /* a HLT for each vector, but */
     RETURNING_VECTOR = 0x80, /* an IRET, where p->flow */
     BLOCK_INSTRUCTIONS = 30,
@@ -106,7 +108,11 @@ struct instruction {
 
 struct program {
     enum block_mode mode;
-    bool user, flow;
+    bool user, flow, unpaged; /* unpaged: LEGACY32 only */
+    uint64_t fs_base;         /* LONG64; 0: DATA */
+    /* LONG64: the first data pages once more, from this page on, which is in the upper part of the
+     * lower half of addresses; 0: nowhere. */
+    uint64_t also_at;
     unsigned hot;   /* the translator's dbt_hot */
     uint32_t entry; /* linear */
     uint64_t gpr[16], flags, cr0, cr4;
@@ -161,6 +167,7 @@ void machine_free(struct machine *m);
 enum outcome machine_run(struct machine *m, const struct program *p, bool patient);
 const struct vcpu *machine_cpu(const struct machine *m);
 const uint8_t *machine_ram(const struct machine *m); /* RAM_SIZE bytes */
+struct ram *machine_ram_object(const struct machine *m);
 /* Engines with a fault built in, for the self-test. */
 extern const struct engine_type stale_engine, wrong_engine;
 /* The translator with every block of it compared as it runs. Switches that on for good: machines

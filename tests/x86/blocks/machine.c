@@ -197,6 +197,11 @@ const uint8_t *machine_ram(const struct machine *m)
     return m->host;
 }
 
+struct ram *machine_ram_object(const struct machine *m)
+{
+    return m->ram;
+}
+
 /* Memory */
 
 static uint32_t code_frame(unsigned page)
@@ -233,6 +238,26 @@ static void put_pages(uint8_t *image)
     for (uint32_t linear = 0; linear < RAM_SIZE; linear += PAGE_SIZE) {
         store_le64(image + PT + linear / PAGE_SIZE * 8, page_entry(linear));
         store_le32(image + PT32 + linear / PAGE_SIZE * 4, page_entry(linear));
+    }
+}
+
+/* Level 3 is the PML4, 0 the page table. */
+static uint64_t table_index(uint64_t linear, unsigned level)
+{
+    return linear >> (12 + 9 * level) & 511;
+}
+
+static void put_more_pages(uint8_t *image, uint64_t linear)
+{
+    uint32_t tables[] = {PML4, MORE_TABLES, MORE_TABLES + 0x1000, MORE_TABLES + 0x2000};
+    for (unsigned i = 0; i < ALSO_PAGES; i++, linear += PAGE_SIZE) {
+        uint64_t last = table_index(linear, 0);
+        for (unsigned level = 3; level > 0; level--)
+            store_le64(image + tables[3 - level] + table_index(linear, level) * 8,
+                       tables[4 - level] | P | W | U);
+        store_le64(image + tables[3] + last * 8, (DATA + i * PAGE_SIZE) | P | W | U);
+        if (last == 511)
+            return; /* the next would need another table */
     }
 }
 
@@ -284,12 +309,13 @@ static void put_code(const struct program *p, uint8_t *image)
 {
     uint8_t bytes[CODE_PAGES * PAGE_SIZE];
     unsigned length = program_layout(p, bytes, sizeof(bytes));
-    for (unsigned page = 0; page < CODE_PAGES; page++)
-        memset(image + code_frame(page), 0xcc, PAGE_SIZE);
-    for (unsigned i = 0; i < length; i++) {
-        uint32_t at = p->entry + i - CODE;
-        if (at < CODE_PAGES * PAGE_SIZE)
-            image[code_frame(at / PAGE_SIZE) + at % PAGE_SIZE] = bytes[i];
+    for (unsigned page = 0; page < CODE_PAGES; page++) {
+        uint32_t linear = CODE + page * PAGE_SIZE;
+        uint8_t *frame = image + (p->unpaged ? linear : code_frame(page));
+        memset(frame, 0xcc, PAGE_SIZE);
+        for (uint32_t i = 0; i < PAGE_SIZE; i++)
+            if (linear + i - p->entry < length)
+                frame[i] = bytes[linear + i - p->entry];
     }
 }
 
@@ -317,6 +343,8 @@ static void put_memory(struct machine *m, const struct program *p)
     struct rng rng = {.state = p->seed};
     memset(m->image, 0, RAM_SIZE);
     put_pages(m->image);
+    if (p->also_at)
+        put_more_pages(m->image, p->also_at);
     put_descriptors(m->image, p->mode <= COMPAT16, p->flow);
     for (unsigned at = DATA; at < STACK_END; at += 64)
         store_le64(m->image + at, rng_next(&rng));
@@ -363,7 +391,7 @@ static void put_segments(struct machine *m, const struct program *p)
         if (seg != SEG_CS)
             cpu->seg[seg] = load(m, (narrow ? SEL_DATA16 : SEL_DATA) + level);
     if (p->mode == LONG64) {
-        cpu->seg[SEG_FS].base = DATA;
+        cpu->seg[SEG_FS].base = p->fs_base ? p->fs_base : DATA;
         cpu->seg[SEG_GS].base = DATA + 0x1000;
     }
     cpu->seg[SEG_TR] = load(m, SEL_TSS);
@@ -411,7 +439,7 @@ static void put_state(struct machine *m, const struct program *p)
     cpu_reset(cpu);
     cpu->tsc_offset = 0;
     memcpy(cpu->gpr, p->gpr, sizeof(p->gpr));
-    cpu->cr0 = CR0_PE | CR0_PG | CR0_ET | CR0_NE | CR0_MP | p->cr0;
+    cpu->cr0 = CR0_PE | (p->unpaged ? 0 : CR0_PG) | CR0_ET | CR0_NE | CR0_MP | p->cr0;
     cpu->cr3 = wide ? PML4 : PD32;
     cpu->cr4 =
         (wide ? CR4_PAE : 0) | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_FSGSBASE | p->cr4;

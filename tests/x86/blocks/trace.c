@@ -45,6 +45,8 @@ static void look(struct trace *t, const struct machine *m, const struct vcpu *cp
     gva_t linear = cpu->seg[SEG_CS].base + cpu->rip;
     if (linear >= HANDLERS && linear < HANDLERS + 256)
         t->undecided |= t->undefined != 0; /* it is in the frame */
+    if (linear >= PAGE_TABLES && linear < PAGE_TABLES_END)
+        t->undecided = true; /* accessed bits run as code */
     unsigned length = 0;
     while (length < sizeof(bytes) && machine_byte(m, linear + length, &bytes[length]))
         length++;
