@@ -239,7 +239,8 @@ static void set_entry_state(struct vcpu *cpu)
     cpu->rip = ENTRY;
     cpu->cr0 &= ~(uint64_t)(CR0_PE | CR0_EM | CR0_TS | CR0_PG);
     cpu->cr4 = 0;
-    cpu->efer = 0;
+    if (wide_map(cpu)) /* the other one has no place for it: NXE stays, which means nothing here */
+        cpu->efer = 0;
     cpu->dr[7] = 0x400;
     cpu->cpl = 0;
     cpu->halted = false;
@@ -337,7 +338,7 @@ void cpu_leave_smm(struct vcpu *cpu)
     if (!cpu->in_smm)
         cpu_raise_ud(cpu);
     uint8_t map[MAP_END - MAP_FIRST];
-    struct state s = {.efer = 0};
+    struct state s = {.efer = cpu->efer};
     cpu_physical_read(cpu, cpu->smbase + MAP_FIRST, map, sizeof(map));
     if (wide_map(cpu))
         unpack64(map, &s);

@@ -723,7 +723,32 @@ here_step:
         tried
         is      seen_flags, 2, 0xffc0802a
 
-        cmp     byte [map(0xfefc)], 0x64
+        mov     eax, 0x80000000
+        cpuid
+        cmp     eax, 0x80000001
+        jb      .no_nx
+        mov     eax, 0x80000001
+        cpuid
+        test    edx, 1 << 20
+        jz      .no_nx
+        case    'RSM: EFER.NXE is as before, whether the map has a place for it or not'
+        mov     ecx, MSR_EFER
+        xor     edx, edx
+        mov     eax, 0x800
+        wrmsr
+        fresh
+        try
+        smi
+        tried
+        is      seen_vector, NOTHING
+        mov     ecx, MSR_EFER
+        rdmsr
+        reg_is  eax, 0x800
+        mov     ecx, MSR_EFER
+        xor     edx, edx
+        xor     eax, eax
+        wrmsr
+.no_nx: cmp     byte [map(0xfefc)], 0x64
         je      .long
         ret
 .long:  refused 0xff60, 0xffc8, 0x400, NOTHING

@@ -3,12 +3,12 @@
  * x86-isolation: guest code under the translator reaches guest RAM and nothing else of the process.
  *
  * Every kind of memory operand is sent, in every mode, to the addresses that matter in this
- * process: what the translator keeps (registers, code, shadow maps, windows), the neighbours of guest
- * RAM, pages that lie powers of two away from where it is mapped, and the sums and differences by which
- * they would be reached if an address were cut or a map's entry used for another page. There are
- * canaries wherever the process has room for them. Each access runs in the interpreter too, which
- * computes no host address from a guest's, and must end alike: so nothing was read. And the canaries
- * are what they were: nothing was written.
+ * process: what the translator keeps (registers, code, shadow maps, windows), the neighbours of
+ * guest RAM, pages that lie powers of two away from where it is mapped, and the sums and
+ * differences by which they would be reached if an address were cut or a map's entry used for
+ * another page. There are canaries wherever the process has room for them. Each access runs in the
+ * interpreter too, which computes no host address from a guest's, and must end alike: so nothing
+ * was read. And the canaries are what they were: nothing was written.
  *
  *   x86-isolation [SEED [ROUNDS]]
  */
@@ -26,17 +26,17 @@
 /* Operands */
 
 enum way {
-    BY_BASE,   /* base, and index and displacement perhaps: ModRM behind the opcode */
-    BY_PLAIN,  /* VEX and EVEX, with rbx only */
+    BY_BASE,     /* base, and index and displacement perhaps: ModRM behind the opcode */
+    BY_PLAIN,    /* VEX and EVEX, with rbx only */
     BY_ELEMENTS, /* rbx + xmm1 * 1 */
-    BY_SI,     /* the instruction implies rsi; */
+    BY_SI,       /* the instruction implies rsi; */
     BY_DI,
     BY_BOTH, /* rsi and rdi */
     BY_SP,
     BY_SP_BELOW, /* what is pushed */
     BY_BP,
-    BY_TABLE, /* XLAT */
-    BY_BITS,  /* a bit string's offset, in rax, leads there from the data pages */
+    BY_TABLE,  /* XLAT */
+    BY_BITS,   /* a bit string's offset, in rax, leads there from the data pages */
     BY_OFFSET, /* the address is in the instruction */
 };
 
@@ -175,7 +175,8 @@ static uint64_t *canary_at(struct sweep *s, uint64_t addr)
     int fixed = addr ? MAP_FIXED_NOREPLACE : 0;
     if (s->canary_count == CANARIES)
         return NULL;
-    uint64_t *at = mmap(hint, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | fixed, -1, 0);
+    uint64_t *at =
+        mmap(hint, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | fixed, -1, 0);
     if (at == MAP_FAILED)
         return NULL;
     for (size_t i = 0; i < size / 8; i++)
@@ -241,8 +242,8 @@ static void gather_targets(struct sweep *s)
     for (unsigned writable = 0; writable < 2; writable++)
         for (unsigned odd = 0; odd < 2; odd++) {
             uint64_t first = window_of(s, odd, writable) - odd * PAGE_SIZE;
-            uint64_t end = window_of(s, (unsigned)(last & ~1ull) + odd, writable) +
-                           (2 - odd) * PAGE_SIZE;
+            uint64_t end =
+                window_of(s, (unsigned)(last & ~1ull) + odd, writable) + (2 - odd) * PAGE_SIZE;
             surround(s, first, end);
             host_target(s, (void *)(uintptr_t)(first - 8));
             host_target(s, (void *)(uintptr_t)end);
@@ -251,9 +252,21 @@ static void gather_targets(struct sweep *s)
     for (unsigned i = 0; i < s->canary_count; i++)
         host_target(s, s->canaries[i] + 64);
     const void *const own[] = {
-        cpu,          cpu->gpr,           cpu->frame,         &cpu->fpu,           d,
-        d->code.run,  d->code.write,      d->enter,           d->maps[0].entries,  d->maps[1].entries,
-        d->writable,  machine_ram(s->dbt), machine_ram(s->dbt) + RAM_SIZE,          &canary_word, s,
+        cpu,
+        cpu->gpr,
+        cpu->frame,
+        &cpu->fpu,
+        d,
+        d->code.run,
+        d->code.write,
+        d->enter,
+        d->maps[0].entries,
+        d->maps[1].entries,
+        d->writable,
+        machine_ram(s->dbt),
+        machine_ram(s->dbt) + RAM_SIZE,
+        &canary_word,
+        s,
         d->maps[0].entries + map_index(DATA),
     };
     for (unsigned i = 0; i < ARRAY_LEN(own); i++)
@@ -401,10 +414,10 @@ static uint64_t choose_operand(struct sweep *s, struct program *p, struct use *u
 /* Registers through which the form's address comes; returns how many. */
 static unsigned carriers(const struct use *u, unsigned regs[2])
 {
-    static const uint8_t by_way[] = {[BY_PLAIN] = RBX, [BY_ELEMENTS] = RBX, [BY_SI] = RSI,
-                                     [BY_DI] = RDI,    [BY_BOTH] = RSI,     [BY_SP] = RSP,
-                                     [BY_SP_BELOW] = RSP, [BY_BP] = RBP,    [BY_TABLE] = RBX,
-                                     [BY_BITS] = RAX,  [BY_OFFSET] = RDX};
+    static const uint8_t by_way[] = {
+        [BY_PLAIN] = RBX, [BY_ELEMENTS] = RBX, [BY_SI] = RSI,       [BY_DI] = RDI,
+        [BY_BOTH] = RSI,  [BY_SP] = RSP,       [BY_SP_BELOW] = RSP, [BY_BP] = RBP,
+        [BY_TABLE] = RBX, [BY_BITS] = RAX,     [BY_OFFSET] = RDX};
     regs[0] = u->form->way == BY_BASE ? u->base : by_way[u->form->way];
     regs[1] = RDI;
     return u->form->way == BY_BOTH ? 2 : 1;
@@ -414,7 +427,8 @@ static unsigned carriers(const struct use *u, unsigned regs[2])
 static void make_program(struct sweep *s, struct program *p, const struct form *form,
                          struct aim aim)
 {
-    uint64_t r = rng_next(&s->rng), addr = aim.addr, value = addr, home = aim.home, mask = UINT64_MAX;
+    uint64_t r = rng_next(&s->rng), addr = aim.addr, value = addr, home = aim.home,
+             mask = UINT64_MAX;
     bool wide = p->mode == LONG64;
     struct use u = {.form = form, .wide = wide, .index = 4};
     if (!wide)
@@ -505,11 +519,12 @@ static void run_one(struct sweep *s, struct program *p, const struct form *form,
         return;
     if (s->wrong++ >= 10)
         return;
-    printf("# %s to %llx: interpreter and translator differ; seen: rip %llx / %llx, cr2 %llx / %llx\n",
-           form->name, (unsigned long long)addr, (unsigned long long)machine_cpu(s->interp)->rip,
-           (unsigned long long)machine_cpu(s->dbt)->rip,
-           (unsigned long long)machine_cpu(s->interp)->cr2,
-           (unsigned long long)machine_cpu(s->dbt)->cr2);
+    printf(
+        "# %s to %llx: interpreter and translator differ; seen: rip %llx / %llx, cr2 %llx / %llx\n",
+        form->name, (unsigned long long)addr, (unsigned long long)machine_cpu(s->interp)->rip,
+        (unsigned long long)machine_cpu(s->dbt)->rip,
+        (unsigned long long)machine_cpu(s->interp)->cr2,
+        (unsigned long long)machine_cpu(s->dbt)->cr2);
     program_print(p, stdout);
 }
 
@@ -521,9 +536,12 @@ struct setting {
     bool user, unpaged;
 };
 static const struct setting settings[] = {
-    {"64-bit code, supervisor", LONG64, false, false}, {"64-bit code, user", LONG64, true, false},
-    {"compatibility mode, user", COMPAT32, true, false}, {"32-bit code, supervisor", LEGACY32, false, false},
-    {"32-bit code, user", LEGACY32, true, false},      {"32-bit code without paging", LEGACY32, false, true},
+    {"64-bit code, supervisor", LONG64, false, false},
+    {"64-bit code, user", LONG64, true, false},
+    {"compatibility mode, user", COMPAT32, true, false},
+    {"32-bit code, supervisor", LEGACY32, false, false},
+    {"32-bit code, user", LEGACY32, true, false},
+    {"32-bit code without paging", LEGACY32, false, true},
 };
 
 static bool fits(const struct form *form, const struct setting *setting)
