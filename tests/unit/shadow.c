@@ -300,6 +300,40 @@ static void empty_jump_keys_match_nothing(void **state)
     map_destroy(&map);
 }
 
+/* One page's, from first and second places, and no other's. */
+static void jumps_to_a_page_are_forgotten(void **state)
+{
+    (void)state;
+    struct map map;
+    struct error err;
+    const uint64_t page = 0xffffffff81233000, other = 0x7f0081233000, near = page + PAGE_SIZE;
+    assert_int_equal(map_create(&map, &err), 0);
+    map_use(&map, 1);
+    for (uint64_t i = 0; i < PAGE_SIZE; i += 3) {
+        map_set_jump(&map, other + i, other + i, &map, true); /* in the same places */
+        map_set_jump(&map, page + i, page + i, &map, true);
+        map_set_jump(&map, near + i, near + i, &map, true);
+    }
+    unsigned found = 0, kept = 0, left = 0;
+    for (uint64_t i = 0; i < PAGE_SIZE; i++) {
+        found += jumps(&map, page + i);
+        kept += jumps(&map, other + i) + jumps(&map, near + i);
+    }
+    assert_true(found > 100 && kept > 100);
+    map_forget(&map, page + 0x123);
+    map_use(&map, 1);
+    for (uint64_t i = 0; i < PAGE_SIZE; i++) {
+        assert_false(jumps(&map, page + i));
+        left += jumps(&map, other + i) + jumps(&map, near + i);
+    }
+    assert_int_equal(left, kept);
+    map_forget(&map, other);
+    map_forget(&map, near);
+    for (uint64_t slot = 0; slot < JUMP_ENTRIES; slot++)
+        assert_true((-key(&map, slot) & PAGE_MASK) != other);
+    map_destroy(&map);
+}
+
 static void jumps_are_found_and_forgotten(void **state)
 {
     (void)state;
@@ -354,6 +388,7 @@ int main(void)
         cmocka_unit_test(entries_are_forgotten),
         cmocka_unit_test(any_number_of_entries_is_cleared),
         cmocka_unit_test(empty_jump_keys_match_nothing),
+        cmocka_unit_test(jumps_to_a_page_are_forgotten),
         cmocka_unit_test(jumps_are_found_and_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -91,17 +91,6 @@ static unsigned jump_page(gva_t addr)
     return (unsigned)(addr >> PAGE_SHIFT) & (JUMP_PAGES - 1);
 }
 
-void map_forget(struct map *map, gva_t addr)
-{
-    uint64_t index = map_index(addr);
-    uint64_t leaf = index / ENTRIES_PER_LEAF;
-    if (map->leaf_known[leaf / 8] & 1u << (leaf & 7))
-        map->entries[index] = 0;
-    unsigned page = jump_page(addr);
-    if (map->jump_pages[page / 64] >> (page & 63) & 1)
-        map->jumps_stale = true;
-}
-
 void map_clear(struct map *map)
 {
     map->jumps_stale = true;
@@ -169,6 +158,33 @@ static uint64_t free_slot(const struct map *map, uint64_t rip)
         (keys[first] != no_key(first) && second != 0 && keys[second] == no_key(second)))
         return second;
     return first;
+}
+
+/* Takes the jumps to addr's page out of the table, from wherever they may lie in it. */
+static void forget_jumps(struct map *map, gva_t addr)
+{
+    uint64_t *keys = map->entries + JUMP_KEYS / 8;
+    gva_t page = addr & PAGE_MASK;
+    uint64_t first = page & JUMP_INDEX_BITS, second = map_second_slot(page);
+    for (uint64_t group = first / JUMP_GROUP; group < (first + PAGE_SIZE) / JUMP_GROUP; group++)
+        if (map->jump_groups[group / 64] >> (group & 63) & 1)
+            for (uint64_t i = group * JUMP_GROUP; i < (group + 1) * JUMP_GROUP; i++)
+                if ((-keys[i] & PAGE_MASK) == page)
+                    keys[i] = no_key(i);
+    for (uint64_t i = second; i < second + (PAGE_SIZE >> JUMP_SECOND); i++)
+        if ((-keys[i] & PAGE_MASK) == page)
+            keys[i] = no_key(i);
+}
+
+void map_forget(struct map *map, gva_t addr)
+{
+    uint64_t index = map_index(addr);
+    uint64_t leaf = index / ENTRIES_PER_LEAF;
+    if (map->leaf_known[leaf / 8] & 1u << (leaf & 7))
+        map->entries[index] = 0;
+    unsigned page = jump_page(addr);
+    if (map->jump_pages[page / 64] >> (page & 63) & 1)
+        forget_jumps(map, addr);
 }
 
 void map_set_jump(struct map *map, uint64_t rip, gva_t linear, const void *code, bool global)

@@ -69,7 +69,7 @@ static inline uint64_t map_index(gva_t addr)
  * it.
  */
 bool map_set(struct map *map, gva_t addr, const void *host_page, bool global);
-/* Also marks the jump table as stale if it has an entry of that page. */
+/* Also takes jumps to that page out of the table. */
 void map_forget(struct map *map, gva_t addr);
 void map_clear(struct map *map);
 void map_clear_local(struct map *map);
