@@ -152,6 +152,82 @@ here_rsp0:
         bad_stack popfq
         bad_stack iretq
         restore_gate64 12
+        case    'Canonical: code falls off the end of the lower half'
+%define LAST_LARGE      0x200000        ; physical: the 2 MiB below 2^47, and below 2^32
+        mov     qword [PML4 + 255 * 8], PDPT + 7
+        mov     qword [PDPT + 511 * 8], PD + 7
+        mov     qword [PDPT + 3 * 8], PD + 7
+        mov     qword [PD + 511 * 8], LAST_LARGE + 0x87
+        mov     rax, cr3
+        mov     cr3, rax
+        mov     dword [LAST_LARGE + 0x1ffffc], 0x06ff06ff ; inc dword [rsi]
+        mov     qword [SCRATCH], 0
+        try
+        mov     esi, SCRATCH
+        mov     rcx, NONCANONICAL - 4
+        jmp     rcx
+        tried
+        is      seen_vector, 13
+        is      seen_error, 0
+        is      seen_ip, NONCANONICAL
+        is      SCRATCH, 2
+        case    'Canonical: an instruction begins below the end of the lower half'
+        mov     qword [SCRATCH], 0
+        mov     dword [LAST_LARGE + 0x1ffffc], 0x8b06ff90 ; nop, inc, mov
+        try
+        mov     esi, SCRATCH
+        mov     rcx, NONCANONICAL - 4
+        jmp     rcx
+        tried
+        is      seen_vector, 13
+        is      seen_ip, NONCANONICAL - 1
+        is      SCRATCH, 1
+        case    'Canonical: a branch leads over the end of the lower half'
+        mov     dword [LAST_LARGE + 0x1ffffc], 0x02eb06ff ; jmp over two more
+        mov     qword [SCRATCH], 0
+        try
+        mov     esi, SCRATCH
+        mov     rcx, NONCANONICAL - 4
+        jmp     rcx
+        tried
+        is      seen_vector, 13
+        is      seen_ip, NONCANONICAL - 2
+        is      SCRATCH, 1
+        case    'Canonical: a call leads over the end of the lower half'
+        mov     dword [LAST_LARGE + 0x1ffff8], 0x10e890 ; at 9: call over 16 more
+        mov     dword [LAST_LARGE + 0x1ffffc], 0x90900000
+        mov     qword [SCRATCH], 0
+        try
+        mov     rsp, KSTACK - 0x1000
+        mov     rcx, NONCANONICAL - 8
+        jmp     rcx
+        tried
+        is      seen_vector, 13
+        is      seen_ip, NONCANONICAL - 7
+        is      seen_sp, KSTACK - 0x1000
+        case    'Compatibility mode: code goes on at 0 behind 4 GiB'
+        mov     dword [LAST_LARGE + 0x1ffffc], 0x06ff06ff
+        mov     qword [SCRATCH], 0
+        mov     rax, [0]
+        push    rax
+        mov     dword [0], END << 24 | 0xcd06ff ; inc dword [esi]; int END
+        try
+        to_compat
+        mov     esi, SCRATCH
+        mov     ecx, -4
+        jmp     ecx
+        bits    64
+        tried
+        is      seen_vector, END
+        is      seen_ip, 4
+        is      SCRATCH, 3
+        pop     rax
+        mov     [0], rax
+        mov     qword [PML4 + 255 * 8], 0
+        mov     qword [PDPT + 511 * 8], 0
+        mov     qword [PDPT + 3 * 8], 0
+        mov     rax, cr3
+        mov     cr3, rax
         case    'Canonical: branches fault themselves'
         mov     rbx, NONCANONICAL
         faults  13, 0, jmp rbx

@@ -111,14 +111,20 @@ static void exit_to(struct tr *tr, uint8_t *branch, int32_t target)
     tr->loops |= target == tr->head->offset;
 }
 
-void control_go(struct tr *tr, int32_t target)
+/* undo: what to add to guest rsp if nothing can be there and the branch faults. */
+static void branch_to(struct tr *tr, int32_t target, int32_t undo)
 {
     if (on_page(target)) {
         exit_to(tr, emit_jmp32(&tr->e), target);
         return;
     }
     rip_of(tr, target);
-    go_indirect(tr, 0, false);
+    go_indirect(tr, undo, false);
+}
+
+void control_go(struct tr *tr, int32_t target)
+{
+    branch_to(tr, target, 0);
 }
 
 void control_far(struct emit *e, struct tr *tr, const struct stub *stub)
@@ -372,7 +378,7 @@ static enum control jump(struct tr *tr, const struct decoded *d, bool call)
             tr->next = (uint16_t)target;
             return CONTROL_DONE;
         }
-        control_go(tr, target);
+        branch_to(tr, target, call ? (int32_t)stack_size(tr) : 0);
         return CONTROL_ENDS;
     }
     if (d->operands[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE || !can_take(tr, d))

@@ -141,6 +141,14 @@ static bool instructions(struct tr *tr, const struct block *block, const uint8_t
     return true;
 }
 
+/* On behind the last instruction. Where nothing can be there it is the next one that faults. */
+static void run_on(struct tr *tr)
+{
+    tr->done = tr->copied;
+    tr->insn = tr->next;
+    control_go(tr, tr->next);
+}
+
 static void trace(struct tr *tr, const uint8_t *page)
 {
     for (struct block *block = tr->head; block; block = follow(tr)) {
@@ -148,8 +156,7 @@ static void trace(struct tr *tr, const uint8_t *page)
         if (!instructions(tr, block, page))
             return;
     }
-    tr->done = tr->copied;
-    control_go(tr, tr->next);
+    run_on(tr);
 }
 
 unsigned block_code(const struct dbt_vcpu *d, const struct block *block, unsigned at,
@@ -176,8 +183,7 @@ static void crossing_instruction(struct tr *tr)
     access_check_second_page(tr, block->ops[0].data, block->ops[0].extra8);
     if (!one(tr, block->offset, bytes, count))
         return;
-    tr->done = tr->copied;
-    control_go(tr, tr->next);
+    run_on(tr);
 }
 
 /* The code, at the ends of code memory. */
