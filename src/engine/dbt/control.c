@@ -412,6 +412,32 @@ static enum control conditional(struct tr *tr, const struct decoded *d)
     return CONTROL_DONE;
 }
 
+/* LOOP, JECXZ, JRCXZ by the width of the code. A LOOP that leaves the page is the interpreter's:
+ * the count stays as it was if there is no code at its target. */
+static enum control by_count(struct tr *tr, const struct decoded *d)
+{
+    struct emit *e = &tr->e;
+    bool loop = d->insn->mnemonic == ZYDIS_MNEMONIC_LOOP;
+    int32_t target;
+    if (d->insn->address_width != (tr->code64 ? 64 : 32) || !relative(tr, d, &target) ||
+        !on_page(target))
+        return CONTROL_NOT_MINE;
+    access_forget(tr);
+    stub_jumps(tr, JUMP_ROOM);
+    if (loop)
+        lea_native(tr, HOST_GUEST_RCX, emit_at(HOST_GUEST_RCX, -1));
+    if (tr->code64)
+        emit_mov(e, DELTA, HOST_GUEST_RCX);
+    else
+        emit_mov32(e, DELTA, HOST_GUEST_RCX);
+    uint8_t *zero = emit_jrcxz(e), *over = loop ? NULL : emit_jmp8(e);
+    if (over)
+        emit_here8(e, zero);
+    exit_to(tr, emit_jmp32(e), target);
+    emit_here8(e, over ? over : zero);
+    return CONTROL_DONE;
+}
+
 enum control control_instruction(struct tr *tr, const struct decoded *d)
 {
     switch (d->insn->mnemonic) {
@@ -427,6 +453,10 @@ enum control control_instruction(struct tr *tr, const struct decoded *d)
         return jump(tr, d, false);
     case ZYDIS_MNEMONIC_CALL:
         return jump(tr, d, true);
+    case ZYDIS_MNEMONIC_LOOP:
+    case ZYDIS_MNEMONIC_JECXZ:
+    case ZYDIS_MNEMONIC_JRCXZ:
+        return by_count(tr, d);
     default:
         break;
     }
