@@ -28,7 +28,8 @@ static void long_doubles(void)
         if (i % 500 == 0)
             printf("%.20Lg %La %Lg\n", sum, x, fmodl(x, 0.3L));
     }
-    printf("%.20Lg %.20Lg %d\n", atanl(1) * 4, ldexpl(sqrtl(2), -16400), fpclassify(ldexpl(1, -16400)));
+    printf("%.20Lg %.20Lg %d\n", atanl(1) * 4, ldexpl(sqrtl(2), -16400),
+           fpclassify(ldexpl(1, -16400)));
     printf("%lld %llu\n", llrintl(1e18L + 0.5L), (unsigned long long)1.8e19L);
 }
 
@@ -104,12 +105,13 @@ static void strings(void)
         memmove(copy + from, text, 8000);
         memmove(copy + from + 3, copy + from, 700 + (size_t)from * 31);
         found += (unsigned)memcmp(copy, text, 500) > 0;
-        found += (unsigned)(strstr(copy, "abc") - copy) + (unsigned)strnlen(copy, 6000 + (size_t)from);
+        found +=
+            (unsigned)(strstr(copy, "abc") - copy) + (unsigned)strnlen(copy, 6000 + (size_t)from);
     }
     wchar_t wide[100];
     swprintf(wide, 100, L"%ls %.3f %d", L"wide", 2.5, -7);
-    printf("%u %.40s %ls %d %ld %g\n", found, copy, wide, strcmp(text, copy) > 0, strtol("-0x7fz", NULL, 0),
-           strtod("1.7976931348623157e308", NULL));
+    printf("%u %.40s %ls %d %ld %g\n", found, copy, wide, strcmp(text, copy) > 0,
+           strtol("-0x7fz", NULL, 0), strtod("1.7976931348623157e308", NULL));
 }
 
 static void integers(void)
@@ -121,10 +123,12 @@ static void integers(void)
         product = product * a + b;
         sum += (int64_t)(product >> 64) % (int64_t)(b >> 3 | 1);
         sum ^= (int64_t)((product / b) >> (i & 63));
-        sum += __builtin_popcountll(a) + __builtin_ctzll(b) - __builtin_clzll(a | 1) + (int)(a << (i & 31) >> 60);
+        sum += __builtin_popcountll(a) + __builtin_ctzll(b) - __builtin_clzll(a | 1) +
+               (int)(a << (i & 31) >> 60);
         sum = (int64_t)__builtin_bswap64((uint64_t)sum) - (int16_t)a * (int8_t)b;
     }
-    printf("%016" PRIx64 "%016" PRIx64 " %" PRId64 "\n", (uint64_t)(product >> 64), (uint64_t)product, sum);
+    printf("%016" PRIx64 "%016" PRIx64 " %" PRId64 "\n", (uint64_t)(product >> 64),
+           (uint64_t)product, sum);
 }
 
 int main(void)

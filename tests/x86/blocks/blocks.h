@@ -168,6 +168,8 @@ enum outcome machine_run(struct machine *m, const struct program *p, bool patien
 const struct vcpu *machine_cpu(const struct machine *m);
 const uint8_t *machine_ram(const struct machine *m); /* RAM_SIZE bytes */
 struct ram *machine_ram_object(const struct machine *m);
+/* Are page tables others than the program began with? */
+bool machine_tables_written(const struct machine *m);
 /* Engines with a fault built in, for the self-test. */
 extern const struct engine_type stale_engine, wrong_engine;
 /* The translator with every block of it compared as it runs. Switches that on for good: machines

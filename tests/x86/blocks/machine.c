@@ -365,6 +365,15 @@ bool machine_byte(const struct machine *m, uint64_t linear, uint8_t *byte)
     return entry & P;
 }
 
+bool machine_tables_written(const struct machine *m)
+{
+    const uint64_t bits = UINT64_C(0x6000000060); /* accessed, dirty */
+    for (uint32_t at = PAGE_TABLES; at < PAGE_TABLES_END; at += 8)
+        if ((load_le64(m->host + at) ^ load_le64(m->image + at)) & ~bits)
+            return true;
+    return false;
+}
+
 /* Registers */
 
 static struct segment load(const struct machine *m, uint16_t selector)

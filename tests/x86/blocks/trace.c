@@ -88,8 +88,11 @@ bool trace_undecided(struct machine *m, const struct program *p)
     struct vcpu *cpu = machine_prepare(m, p);
     t = (struct trace){0};
     if (setjmp(cpu->fault_exit) && !run_deliver_fault(cpu))
-        return t.undecided || t.undefined;
+        t.ended = true;
     while (t.steps++ < STEPS && !t.undecided && !t.ended)
         step(&t, m, cpu);
-    return t.undecided || t.undefined || !t.ended;
+    /* Programs of flow.c tell the processor of what they write there; after other writes it may
+     * know the old entries or not. */
+    bool stale = !p->flow && machine_tables_written(m);
+    return t.undecided || t.undefined || stale || !t.ended;
 }
