@@ -20,11 +20,13 @@ enum log_category {
     LOG_CPU_RESET = 1 << 1,    /* processor state at reset and triple fault */
     LOG_GUEST_ERRORS = 1 << 2, /* the guest does what the datasheet forbids */
     LOG_UNIMP = 1 << 3,        /* the guest uses what is not there */
-    LOG_IN_ASM = 1 << 4,       /* guest code as it is decoded */
+    LOG_IN_ASM = 1 << 4,       /* guest code as it is translated */
     LOG_EXEC = 1 << 5,         /* each block as it is entered */
     LOG_PAGE = 1 << 6,         /* TLB flushes, paging mode changes */
     LOG_LOCKSTEP = 1 << 8,     /* the translator beside the interpreter; stops where they differ */
     LOG_IO = 1 << 7,           /* port and MMIO access nobody answers */
+    LOG_OUT_ASM = 1 << 9,      /* what guest code is translated to */
+    LOG_PROFILE = 1 << 10,     /* count what translations run, for `info jit` */
 };
 
 /* Turns "int,guest_errors" into a mask and switches those on; "help" is the caller's business.

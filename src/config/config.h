@@ -84,6 +84,7 @@ struct config {
     bool no_reboot, no_shutdown, snapshot, start_paused; /* -S */
     struct config_debug_exit debug_exit;
     char *log_items, *log_file; /* -d, -D */
+    bool perfmap, jitdump;      /* names of translated code for perf */
     char *rtc_base;             /* "utc", "localtime" or a date as given; NULL: utc */
     char *rtc_clock;            /* "host", "vm" or NULL */
     bool hpet, acpi;            /* -machine hpet=, acpi=: on by default */

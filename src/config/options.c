@@ -185,6 +185,22 @@ static int set_log_file(struct parse *parse, const char *argument, struct error 
     return ret;
 }
 
+static int set_perfmap(struct parse *parse, const char *argument, struct error *err)
+{
+    (void)argument;
+    (void)err;
+    parse->config->perfmap = true;
+    return 0;
+}
+
+static int set_jitdump(struct parse *parse, const char *argument, struct error *err)
+{
+    (void)argument;
+    (void)err;
+    parse->config->jitdump = true;
+    return 0;
+}
+
 const struct option config_options[] = {
     {NULL, NULL, "Standard options:", NULL},
     {"h", NULL, NULL, set_help},
@@ -269,6 +285,10 @@ const struct option config_options[] = {
     {"S", NULL, "do not start the processor; the monitor's cont does", set_paused},
     {"d", "ITEM[,...]", "log these; help lists", set_log_items},
     {"D", "FILE", "log to a file instead of stderr", set_log_file},
+    {"perfmap", NULL, "write /tmp/perf-PID.map: perf report names translated code by it",
+     set_perfmap},
+    {"jitdump", NULL, "write jit-PID.dump, which also has the code, for perf inject --jit",
+     set_jitdump},
     {NULL, NULL, NULL, NULL},
 };
 

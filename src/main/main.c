@@ -190,18 +190,38 @@ static int attach_monitor(struct monitor **monitor, struct vm *vm, struct error 
     return ret;
 }
 
+/* What the engine is told: what -accel says and what options of their own say. NULL: nothing, or no
+ * memory. The caller frees it. */
+static char *join_properties(const struct config *config, const struct engine_type *engine,
+                             const char *of_accel)
+{
+    char *text = NULL;
+    bool perf = config->perfmap || config->jitdump;
+    if (perf && engine != &dbt_engine)
+        log_warn("-perfmap and -jitdump: %s translates nothing", engine->name);
+    if (engine != &dbt_engine || (!perf && !of_accel))
+        return NULL;
+    if (asprintf(&text, "%s%sperfmap=%s,jitdump=%s", of_accel ? of_accel : "", of_accel ? "," : "",
+                 config->perfmap ? "on" : "off", config->jitdump ? "on" : "off") < 0)
+        return NULL;
+    return text;
+}
+
 static int run(const struct config *config)
 {
     struct error err;
     int exit_code = check_and_log(config, &err);
     if (exit_code)
         return fail(&err, exit_code);
-    const char *properties;
-    const struct engine_type *engine = choose_engine(config, &properties, &err);
+    const char *of_accel;
+    const struct engine_type *engine = choose_engine(config, &of_accel, &err);
     if (!engine)
         return fail(&err, EXIT_HOST);
     struct vm *vm;
-    if (vm_create(&vm, config, engine, properties, &err) < 0)
+    char *properties = join_properties(config, engine, of_accel);
+    int ret = vm_create(&vm, config, engine, properties, &err);
+    free(properties);
+    if (ret < 0)
         return fail(&err, EXIT_HOST);
     struct monitor *monitor;
     if (attach_monitor(&monitor, vm, &err) < 0)

@@ -96,7 +96,7 @@ static void the_log_writes_whole_lines_and_counts_what_it_leaves_out(void **stat
     char long_text[5000];
     memset(long_text, 'z', sizeof(long_text) - 1);
     long_text[sizeof(long_text) - 1] = 0;
-    log_print(LOG_EXEC, "not this");
+    log_print(LOG_PAGE, "not this");
     log_print(LOG_UNIMP, "%s", long_text);
     for (int i = 0; i < 100000; i++)
         log_limited(LOG_GUEST_ERRORS, "flood %d", i);

@@ -70,6 +70,10 @@ static char *describe(const struct config *config)
         print_string(out, "accel", config->accels[i].name);
         print_string(out, "properties", config->accels[i].properties);
     }
+    if (config->perfmap)
+        fputs(" perfmap", out);
+    if (config->jitdump)
+        fputs(" jitdump", out);
     print_string(out, "kernel", config->kernel);
     print_string(out, "initrd", config->initrd);
     print_string(out, "append", config->append);
@@ -171,6 +175,8 @@ static const char *const good_lines[][2] = {
     {"-accel kvm -accel tcg,thread=multi", " accel=kvm accel=tcg serial=null"},
     {"-accel tcg,bmi2=off,guard-pages=no,fsgsbase -accel interp",
      " accel=tcg properties=bmi2=off,guard-pages=off,fsgsbase=on accel=interp serial=null"},
+    {"-perfmap -accel dbt", " accel=dbt perfmap serial=null"},
+    {"-jitdump", " jitdump serial=null"},
     {"-enable-kvm -accel interp", " accel=kvm accel=interp serial=null"},
     {"-machine pc,accel=kvm:tcg", " accel=kvm accel=tcg serial=null"},
     {"-M pc-i440fx-7.2,hpet=off,acpi=off,usb=off", " serial=null nohpet noacpi"},

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -13,24 +12,23 @@
 
 #define CODE_LIMIT_DBT MIB(32)
 
+/* Memory without a name of its own, so that perf looks for names of what runs in it (perf.h): a
+ * second mapping of the same pages is what mremap makes of an old size of 0. */
 int code_create(struct code_memory *code, size_t size, struct error *err)
 {
     memset(code, 0, sizeof(*code));
     code->size = size;
-    int fd = memfd_create("trapeze-code", MFD_CLOEXEC);
-    if (fd < 0 || ftruncate(fd, (off_t)size)) {
+    void *write =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (write == MAP_FAILED) {
         int why = errno;
-        if (fd >= 0)
-            close(fd);
         return error_set(err, why, "cannot make memory for translated code: %s", strerror(why));
     }
-    void *write = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    void *run = mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
-    int why = errno;
-    close(fd);
-    code->write = write == MAP_FAILED ? NULL : write;
+    code->write = write;
+    void *run = mremap(write, 0, size, MREMAP_MAYMOVE);
     code->run = run == MAP_FAILED ? NULL : run;
-    if (!code->write || !code->run) {
+    if (!code->run || mprotect(run, size, PROT_READ | PROT_EXEC)) {
+        int why = errno;
         code_destroy(code);
         return error_set(err, why, "cannot map executable memory for translated code: %s",
                          strerror(why));

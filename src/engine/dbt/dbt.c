@@ -10,9 +10,12 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/keyval.h"
 #include "base/log.h"
 #include "cpu/segment.h"
 #include "engine/dbt/internal.h"
+#include "engine/dbt/perf.h"
+#include "engine/dbt/profile.h"
 
 enum {
     FAULTS_MAX = 2,           /* of an instruction before it is translated in another way */
@@ -462,19 +465,33 @@ static int dbt_create(struct engine **engine, struct mem *mem, struct error *err
     return 0;
 }
 
+static int set_property(void *opaque, const char *name, const char *value, struct error *err)
+{
+    struct dbt *dbt = opaque;
+    value = value ? value : "on";
+    if (strcmp(name, "perfmap") == 0)
+        return keyval_switch(name, value, &dbt->perfmap, err);
+    if (strcmp(name, "jitdump") == 0)
+        return keyval_switch(name, value, &dbt->jitdump, err);
+    return host_set(&dbt->host, name, value, err);
+}
+
 static int dbt_configure(struct engine *engine, const char *properties, struct error *err)
 {
-    return host_configure(&CONTAINER_OF(engine, struct dbt, engine)->host, properties, err);
+    return keyval_split(properties, NULL, set_property, CONTAINER_OF(engine, struct dbt, engine),
+                        err);
 }
 
 /* The first processor comes: nothing is configured any more. */
-static void begin(struct dbt *dbt)
+static int begin(struct dbt *dbt, struct error *err)
 {
     if (dbt->begun)
-        return;
+        return 0;
     dbt->begun = true;
     windows_create(&dbt->windows, !dbt->host.guard_pages);
     host_say(&dbt->host);
+    return dbt->perfmap || dbt->jitdump ? perf_open(&dbt->perf, dbt->perfmap, dbt->jitdump, err)
+                                        : 0;
 }
 
 static void dbt_destroy(struct engine *engine)
@@ -482,11 +499,13 @@ static void dbt_destroy(struct engine *engine)
     struct dbt *dbt = CONTAINER_OF(engine, struct dbt, engine);
     interp_engine.destroy(dbt->interp);
     windows_destroy(&dbt->windows);
+    perf_close(dbt->perf);
     free(dbt);
 }
 
 static void vcpu_free(struct dbt_vcpu *d)
 {
+    profile_destroy(d->profile);
     code_destroy(&d->code);
     for (unsigned i = 0; i < MAP_COUNT; i++)
         map_destroy(&d->maps[i]);
@@ -513,20 +532,25 @@ static int dbt_attach(struct engine *engine, struct vcpu *cpu, struct error *err
     struct dbt_vcpu *d = calloc(1, sizeof(*d));
     if (!d)
         return error_set(err, ENOMEM, "cannot start processor %d: out of memory", cpu->index);
-    begin(dbt);
     d->dbt = dbt;
     d->cpu = cpu;
     d->vector_bytes = 16;
     d->user = &d->maps[MMU_USER];
     d->writable = calloc(1, dbt_writable_size());
+    if (log_on(LOG_PROFILE))
+        d->profile = profile_create();
     int rc = code_create(&d->code, CODE_SIZE_MAX, err);
-    if (!d->writable)
+    if (rc == 0)
+        rc = begin(dbt, err);
+    if (!d->writable || (log_on(LOG_PROFILE) && !d->profile))
         rc = error_set(err, ENOMEM, "cannot start processor %d: out of memory", cpu->index);
     for (unsigned mmu = 0; rc == 0 && mmu < MMU_COUNT; mmu++)
         if (mmu != MMU_USER_ALIGN)
             rc = map_create(&d->maps[mmu], err);
     if (rc == 0)
         thunks_make(d);
+    if (rc == 0 && dbt->perf)
+        perf_note(dbt->perf, "translator-thunks", d->code.run, d->code.fixed);
     if (rc == 0)
         rc = interp_engine.vcpu_attach(dbt->interp, cpu, err);
     if (rc) {
@@ -647,6 +671,8 @@ static char *dbt_statistics_text(struct engine *engine)
         for (unsigned k = 0; k < ARRAY_LEN(lines); k++)
             fprintf(out, "  %-36s %14llu\n", lines[k].name, (unsigned long long)lines[k].value);
         print_stops(out, s);
+        if (dbt->vcpus[i]->profile)
+            profile_print(out, dbt->vcpus[i]->profile, dbt->vcpus[i]->cpu->icount);
     }
     if (interp)
         fputs(interp, out);

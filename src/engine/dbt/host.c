@@ -55,31 +55,22 @@ void host_ask(struct host *host)
     host->fsgsbase = getauxval(AT_HWCAP2) & 2; /* HWCAP2_FSGSBASE */
 }
 
-static int set_property(void *opaque, const char *key, const char *value, struct error *err)
+int host_set(struct host *host, const char *name, const char *value, struct error *err)
 {
-    struct host *host = opaque;
     for (size_t i = 0; i < ARRAY_LEN(properties); i++) {
-        if (strcmp(key, properties[i].name) != 0)
+        if (strcmp(name, properties[i].name) != 0)
             continue;
         bool on, *have = field(host, &properties[i]);
-        int rc = keyval_switch(key, value ? value : "on", &on, err);
+        int rc = keyval_switch(name, value, &on, err);
         if (rc < 0)
             return rc;
         if (on && !*have)
-            return error_set(err, EINVAL, "%s=on: this host does not have it; leave it out", key);
+            return error_set(err, EINVAL, "%s=on: this host does not have it; leave it out", name);
         *have = on;
         return 0;
     }
     return error_set(err, EINVAL, "unknown property '%s'; there are: guard-pages, bmi2, fsgsbase",
-                     key);
-}
-
-int host_configure(struct host *host, const char *text, struct error *err)
-{
-    int rc = keyval_split(text, NULL, set_property, host, err);
-    if (rc < 0)
-        error_prefix(err, "the translator");
-    return rc;
+                     name);
 }
 
 void host_say(const struct host *host)

@@ -26,9 +26,9 @@ struct host {
 
 void host_ask(struct host *host);
 
-/* "bmi2=off,fsgsbase=off" switches off what is there. -EINVAL: unknown, with a list of those that
- * are known, or not there. */
-int host_configure(struct host *host, const char *properties, struct error *err);
+/* "bmi2", "off" switches off what is there. -EINVAL: unknown, with a list of those that are known,
+ * or not there. */
+int host_set(struct host *host, const char *name, const char *value, struct error *err);
 
 /* A line on stderr for each thing that is done without. */
 void host_say(const struct host *host);

@@ -221,9 +221,13 @@ struct level_change {
  * the other spaces, made when first used. */
 enum { MAP_COUNT = MMU_COUNT + TLB_SPACES - 1 };
 
+struct profile;
+struct perf;
+
 struct dbt_vcpu {
     struct dbt *dbt;
     struct lockstep *lockstep; /* NULL: off */
+    struct profile *profile;   /* the same */
     struct vcpu *cpu;
     struct interp_vcpu *in;
     struct code_memory code;
@@ -254,7 +258,9 @@ struct dbt {
     struct engine *interp;
     struct mem *mem;
     struct host host;
-    bool begun; /* the host is as it will be, and `windows` is made for it */
+    bool perfmap, jitdump;
+    struct perf *perf; /* NULL: off */
+    bool begun;        /* the host is as it will be, and `windows` is made for it */
     struct windows windows;
     unsigned processors;
     struct dbt_vcpu *vcpus[64];

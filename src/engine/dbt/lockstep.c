@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "engine/dbt/internal.h"
+#include "engine/dbt/listing.h"
 
 static void take(const struct vcpu *cpu, struct machine_state *s)
 {
@@ -108,31 +109,6 @@ static bool guest_insn(const struct dbt_vcpu *d, const struct translation *t, un
                         insn, operands);
 }
 
-static void print_code(const struct dbt_vcpu *d, const struct translation *t)
-{
-    ZydisFormatter formatter;
-    ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
-    ZydisDecodedInstruction insn;
-    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-    char text[128];
-    for (unsigned i = 0; i < t->site_count; i++) {
-        unsigned at = t->sites[i].guest;
-        if (!guest_insn(d, t, at, &insn, operands))
-            break;
-        ZydisFormatterFormatInstruction(&formatter, &insn, operands, insn.operand_count_visible,
-                                        text, sizeof(text), at, NULL);
-        fprintf(stderr, "  guest %03x: %s\n", at, text);
-    }
-    for (unsigned at = t->body; at < t->size;) {
-        if (!decode_bytes(d->in, CODE_64, t->code + at, t->size - at, &insn, operands))
-            break;
-        ZydisFormatterFormatInstruction(&formatter, &insn, operands, insn.operand_count_visible,
-                                        text, sizeof(text), at, NULL);
-        fprintf(stderr, "  host %04x: %s\n", at, text);
-        at += insn.length;
-    }
-}
-
 /* OF is defined behind shifts and rotates by one only; Zydis says so of some. */
 static bool rotates(const ZydisDecodedInstruction *insn)
 {
@@ -209,7 +185,7 @@ static void differ(struct dbt_vcpu *d, const struct machine_state *got, const ch
     for (unsigned i = 0; i < 16; i++)
         if (memcmp(got->fpu.zmm[i], lock->expected.fpu.zmm[i], 64) != 0)
             fprintf(stderr, "vector register %u\n", i);
-    print_code(d, lock->t);
+    listing_host(stderr, d, lock->t, 0);
     abort();
 }
 

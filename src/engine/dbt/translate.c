@@ -13,9 +13,14 @@
  */
 #include "engine/dbt/translate.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
+#include "engine/dbt/listing.h"
+#include "engine/dbt/perf.h"
+#include "engine/dbt/profile.h"
 #include "engine/interp/integer.h"
 
 enum { BLOCK_CODE_MAX = 16384 };
@@ -149,11 +154,21 @@ static void run_on(struct tr *tr)
     control_go(tr, tr->next);
 }
 
+/* As instructions, counted: profile.h. */
+static bool counted(struct tr *tr, const struct block *block, const uint8_t *page)
+{
+    unsigned before = tr->copied;
+    uint8_t *number = profile_begin(tr, block);
+    bool goes_on = instructions(tr, block, page);
+    profile_end(number, tr->copied - before);
+    return goes_on;
+}
+
 static void trace(struct tr *tr, const uint8_t *page)
 {
     for (struct block *block = tr->head; block; block = follow(tr)) {
         tr->trace[tr->block_count++] = block;
-        if (!instructions(tr, block, page))
+        if (!(tr->d->profile ? counted(tr, block, page) : instructions(tr, block, page)))
             return;
     }
     run_on(tr);
@@ -179,9 +194,12 @@ static void crossing_instruction(struct tr *tr)
     const struct block *block = tr->head;
     uint8_t bytes[32];
     unsigned count = block_code(tr->d, block, block->offset, bytes);
+    uint8_t *number = tr->d->profile ? profile_begin(tr, block) : NULL;
     begin(tr, block->offset);
     access_check_second_page(tr, block->ops[0].data, block->ops[0].extra8);
-    if (!one(tr, block->offset, bytes, count))
+    bool goes_on = one(tr, block->offset, bytes, count);
+    profile_end(number, tr->copied);
+    if (!goes_on)
         return;
     run_on(tr);
 }
@@ -213,6 +231,21 @@ static void generate(struct tr *tr, struct dbt_vcpu *d, struct block *head, uint
     t->size = (uint32_t)(tr->e.at - tr->e.start);
     t->cold = code->run + cold;
     t->cold_size = (uint32_t)(tr->cold.at - tr->cold.start);
+}
+
+/* For whoever wants to see it. */
+static void note(struct dbt_vcpu *d, const struct translation *t)
+{
+    uint64_t page = d->cpu->rip & PAGE_MASK;
+    if (log_on(LOG_IN_ASM | LOG_OUT_ASM))
+        listing_log(d, t, page);
+    if (!d->dbt->perf)
+        return;
+    char name[48];
+    snprintf(name, sizeof(name), "guest-%llx", (unsigned long long)(page | t->block->offset));
+    perf_note(d->dbt->perf, name, t->code, t->size);
+    strcat(name, "-cold");
+    perf_note(d->dbt->perf, name, t->cold, t->cold_size);
 }
 
 struct translation *translate(struct dbt_vcpu *d, struct block *block, uint32_t variant, bool *full)
@@ -261,6 +294,7 @@ struct translation *translate(struct dbt_vcpu *d, struct block *block, uint32_t 
         jumps_pad(d, t, tr.pad_to);
     d->statistics.blocks++;
     d->statistics.bytes += t->size + t->cold_size;
+    note(d, t);
     return t;
 }
 
