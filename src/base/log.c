@@ -30,7 +30,6 @@ static const struct {
     {"in_asm", LOG_IN_ASM, "guest code as it is translated"},
     {"out_asm", LOG_OUT_ASM, "what it is translated to, piece by piece below the guest's"},
     {"profile", LOG_PROFILE, "nothing, but info jit shows the hottest blocks (dbt)"},
-    {"exec", LOG_EXEC, "each block as it is entered"},
     {"page", LOG_PAGE, "TLB flushes and changes of the paging mode"},
     {"lockstep", LOG_LOCKSTEP, "the translator beside the interpreter, stopping where they differ"},
     {"io", LOG_IO, "port and MMIO accesses that nobody answers"},

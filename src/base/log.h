@@ -21,7 +21,6 @@ enum log_category {
     LOG_GUEST_ERRORS = 1 << 2, /* the guest does what the datasheet forbids */
     LOG_UNIMP = 1 << 3,        /* the guest uses what is not there */
     LOG_IN_ASM = 1 << 4,       /* guest code as it is translated */
-    LOG_EXEC = 1 << 5,         /* each block as it is entered */
     LOG_PAGE = 1 << 6,         /* TLB flushes, paging mode changes */
     LOG_LOCKSTEP = 1 << 8,     /* the translator beside the interpreter; stops where they differ */
     LOG_IO = 1 << 7,           /* port and MMIO access nobody answers */

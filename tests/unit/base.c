@@ -73,7 +73,7 @@ static void help_names_every_item(void **state)
     (void)state;
     char *help = log_help();
     static const char *const names[] = {"int",    "cpu_reset", "guest_errors", "unimp",
-                                        "in_asm", "exec",      "page",         "io"};
+                                        "in_asm", "out_asm",   "page",         "profile"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         assert_non_null(strstr(help, names[i]));
     free(help);
@@ -90,8 +90,8 @@ static void the_log_writes_whole_lines_and_counts_what_it_leaves_out(void **stat
     struct error err;
     assert_int_equal(log_to_file("/nonexistent/log", &err), -ENOENT);
     assert_int_equal(log_enable("guest_errors,unimp", &err), 0);
-    assert_true(log_on(LOG_UNIMP | LOG_EXEC));
-    assert_false(log_on(LOG_EXEC));
+    assert_true(log_on(LOG_UNIMP | LOG_PAGE));
+    assert_false(log_on(LOG_PAGE));
 
     char long_text[5000];
     memset(long_text, 'z', sizeof(long_text) - 1);

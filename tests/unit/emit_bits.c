@@ -55,7 +55,7 @@ static uint64_t deposit(uint64_t from, uint64_t mask)
 }
 
 /* What is tested, on rax, with a mask or a number. */
-enum what { PEXT, PDEP, KEEP, LOW, ROTATE };
+enum what { PEXT, PDEP, KEEP, ANY, LOW, ROTATE };
 
 static uint64_t expected(enum what what, uint64_t value, uint64_t mask, unsigned number)
 {
@@ -66,6 +66,8 @@ static uint64_t expected(enum what what, uint64_t value, uint64_t mask, unsigned
         return deposit(value, mask);
     case KEEP:
         return value & mask;
+    case ANY:
+        return (value & mask) != 0;
     case LOW:
         return value & ~UINT64_C(0) >> (64 - number);
     default:
@@ -101,6 +103,9 @@ static void compile(struct code *code, enum what what, unsigned number, bool bmi
     case KEEP:
         emit_mov(&e, H_RAX, H_R8);
         emit_keep(&e, H_RAX, mask);
+        break;
+    case ANY:
+        emit_any(&e, H_RAX, H_R8, mask);
         break;
     case LOW:
         emit_mov(&e, H_RAX, H_R8);
@@ -140,6 +145,8 @@ static void run(struct code *code, enum what what, uint64_t mask, unsigned numbe
     for (unsigned i = 0; i < VALUES; i++) {
         uint64_t value = i ? next() >> (next() & 63) : UINT64_MAX;
         uint64_t got = go(rsp, value), right = expected(what, value, mask, number);
+        if (what == ANY)
+            got = got != 0;
         if (got != right)
             fail_msg("%d of %llx by %llx, %u: %llx instead of %llx", what,
                      (unsigned long long)value, (unsigned long long)mask, number,
@@ -154,7 +161,7 @@ static void all(bool bmi2)
     assert_ptr_not_equal(code.memory, MAP_FAILED);
     for (unsigned i = 0; i < ARRAY_LEN(masks) + 50; i++) {
         uint64_t mask = i < ARRAY_LEN(masks) ? masks[i] : next() & next();
-        for (enum what what = PEXT; what <= KEEP; what++)
+        for (enum what what = PEXT; what <= ANY; what++)
             run(&code, what, mask, 0, bmi2);
     }
     for (unsigned number = 1; number <= 64; number++)

@@ -102,6 +102,9 @@ enum { EMIT_MORE = 14 }; /* bytes that an emit_pext takes more without BMI2 */
 void emit_pext(struct emit *e, unsigned to, unsigned from, struct emit_mem mask);
 void emit_pdep(struct emit *e, unsigned to, unsigned from, struct emit_mem mask);
 void emit_keep(struct emit *e, unsigned reg, struct emit_mem mask); /* reg &= mask */
+/* to is 0 if from has none of the mask's bits, and else something. The mask of these two may lie
+ * anywhere. */
+void emit_any(struct emit *e, unsigned to, unsigned from, struct emit_mem mask);
 /* The lowest bits, 1 to 64, are kept, the others become 0; scratch is lost. */
 void emit_keep_low(struct emit *e, unsigned reg, unsigned count, unsigned scratch);
 void emit_rorx(struct emit *e, unsigned to, unsigned from, unsigned count); /* 1 to 63 */

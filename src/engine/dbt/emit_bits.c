@@ -153,14 +153,20 @@ void emit_pdep(struct emit *e, unsigned to, unsigned from, struct emit_mem mask)
 
 void emit_keep(struct emit *e, unsigned reg, struct emit_mem mask)
 {
-    if (!e->masks) {
-        bmi(e, 2, reg, reg, mask);
+    emit_any(e, reg, reg, mask);
+    if (!e->masks)
         bmi(e, 3, reg, reg, mask);
+}
+
+void emit_any(struct emit *e, unsigned to, unsigned from, struct emit_mem mask)
+{
+    if (!e->masks) {
+        bmi(e, 2, to, from, mask);
         return;
     }
-    mmx_take(e, 0, reg);
+    mmx_take(e, 0, from);
     mmx_and(e, 0, mask);
-    mmx_give(e, reg, 0);
+    mmx_give(e, to, 0);
 }
 
 void emit_keep_low(struct emit *e, unsigned reg, unsigned count, unsigned scratch)

@@ -218,14 +218,14 @@ static enum control sysret(struct tr *tr, const struct decoded *d)
     stub_jumps(tr, JUMP_ROOM);
     emit_pext(e, DELTA, HOST_GUEST_RCX, frame_mem(FRAME_HIGH_BITS));
     interpret_unless_zero(tr, d);
-    emit_pext(e, DELTA, H_R11, frame_mem(FRAME_SYSRET_RARE));
+    emit_any(e, DELTA, H_R11, frame_mem(FRAME_SYSRET_RARE));
     interpret_unless_zero(tr, d);
     emit_load_sized(e, DELTA, vcpu_mem(FROM_GPR(request)), 4);
-    emit_pext(e, DELTA, DELTA, frame_mem(FRAME_REQUESTS));
+    emit_any(e, DELTA, DELTA, frame_mem(FRAME_REQUESTS));
     interpret_unless_zero(tr, d);
     stub_jumps(tr, 2 * JUMP_ROOM);
-    emit_pext(e, DELTA, H_R11, frame_mem(FRAME_SYSRET_KEEP));
-    emit_pdep(e, DELTA, DELTA, frame_mem(FRAME_SYSRET_KEEP));
+    emit_mov(e, DELTA, H_R11);
+    emit_keep(e, DELTA, frame_mem(FRAME_SYSRET_KEEP));
     emit_lea(e, DELTA, emit_at(DELTA, 2));
     emit_store(e, vcpu_mem(FROM_GPR(rflags)), DELTA);
     load_level(tr, 3);
@@ -239,8 +239,7 @@ static enum control sysret(struct tr *tr, const struct decoded *d)
 
 enum control level_instruction(struct tr *tr, const struct decoded *d)
 {
-    /* Masks that do not lie in the frame; WRGSBASE. */
-    if (!tr->d->dbt->host.bmi2 || !tr->d->dbt->host.fsgsbase)
+    if (!tr->d->dbt->host.fsgsbase) /* WRGSBASE */
         return CONTROL_NOT_MINE;
     switch (d->insn->mnemonic) {
     case ZYDIS_MNEMONIC_STAC:

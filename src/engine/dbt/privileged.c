@@ -34,7 +34,7 @@ static enum control sti(struct tr *tr)
     access_forget(tr);
     stub_jumps(tr, 2 * JUMP_ROOM);
     emit_load_sized(e, DELTA, vcpu_mem(FROM_GPR(request)), 4);
-    emit_keep(e, DELTA, frame_mem(FRAME_REQUESTS));
+    emit_any(e, DELTA, DELTA, frame_mem(FRAME_REQUESTS));
     uint8_t *none = emit_jrcxz(e);
     control_interpret(tr, ZYDIS_MNEMONIC_STI);
     emit_here8(e, none);
