@@ -273,7 +273,7 @@ static uint64_t key(const struct map *map, uint64_t slot)
 
 static bool jumps(const struct map *map, uint64_t rip)
 {
-    return key(map, rip & JUMP_INDEX_BITS) + rip == 0 || key(map, map_second_slot(rip)) + rip == 0;
+    return key(map, map_slot(rip)) + rip == 0 || key(map, map_second_slot(rip)) + rip == 0;
 }
 
 static void empty_jump_keys_match_nothing(void **state)
@@ -286,15 +286,15 @@ static void empty_jump_keys_match_nothing(void **state)
         for (uint64_t slot = 0; slot < JUMP_ENTRIES; slot++) {
             static const uint64_t highs[] = {0, UINT64_MAX << 20, UINT64_C(0x7fff) << 20};
             for (unsigned i = 0; i < ARRAY_LEN(highs); i++) {
-                uint64_t rip = (highs[i] & ~JUMP_INDEX_BITS) | slot;
+                uint64_t rip = (highs[i] & ~JUMP_INDEX_BITS) | slot << JUMP_SHIFT;
                 assert_false(jumps(&map, rip));
             }
             /* Whatever looks here as in its second slot, in any of its bits. */
             uint64_t rip = -key(&map, slot);
-            assert_true((rip & JUMP_INDEX_BITS) != slot && map_second_slot(rip) != slot);
+            assert_true(map_slot(rip) != slot && map_second_slot(rip) != slot);
         }
         for (uint64_t slot = 0; slot < JUMP_ENTRIES; slot++)
-            map_set_jump(&map, slot + 0x7000000000, slot + 0x7000000000, &map, slot & 1);
+            map_set_jump(&map, (slot << JUMP_SHIFT) + 0x7000000000, slot, &map, slot & 1);
         map_clear_jumps(&map);
     }
     map_destroy(&map);
@@ -344,7 +344,7 @@ static void jumps_are_found_and_forgotten(void **state)
     map_use(&map, 1);
     map_set_jump(&map, rip, rip, &state, true);
     assert_true(jumps(&map, rip));
-    assert_int_equal(map.entries[JUMP_CODE / 8 + (int64_t)(rip & JUMP_INDEX_BITS)],
+    assert_int_equal(map.entries[JUMP_CODE / 8 + (int64_t)map_slot(rip)],
                      (uintptr_t)&state);
     assert_false(jumps(&map, rip ^ UINT64_C(1) << 40));
     map_use(&map, 1);
@@ -363,15 +363,15 @@ static void jumps_are_found_and_forgotten(void **state)
     map_use(&map, 2); /* code of another variant */
     assert_false(jumps(&map, rip));
     /* The slot that a look-up finds while it is stopped is never anybody's. */
-    const uint64_t nowhere = 0xffffffff01000000;
+    const uint64_t nowhere = 0xffffffff08000000;
     map_set_jump(&map, nowhere, nowhere, &state, true);
     assert_false(jumps(&map, nowhere));
     /* Two that have the first slot in common have both a place, and the later ones follow. */
-    map_set_jump(&map, 0x41b9b0, 0x41b9b0, &state, true);
-    map_set_jump(&map, 0x52b9b0, 0x52b9b0, &map, true);
-    assert_true(jumps(&map, 0x41b9b0) && jumps(&map, 0x52b9b0));
-    map_move_jump(&map, 0x52b9b0, &map, &state);
-    assert_int_equal(map.entries[JUMP_CODE / 8 + (int64_t)map_second_slot(0x52b9b0)],
+    map_set_jump(&map, 0x11b9b0, 0x11b9b0, &state, true);
+    map_set_jump(&map, 0x19b9b0, 0x19b9b0, &map, true);
+    assert_true(jumps(&map, 0x11b9b0) && jumps(&map, 0x19b9b0));
+    map_move_jump(&map, 0x19b9b0, &map, &state);
+    assert_int_equal(map.entries[JUMP_CODE / 8 + (int64_t)map_second_slot(0x19b9b0)],
                      (uintptr_t)&state);
     map_destroy(&map);
 }

@@ -6,6 +6,7 @@
  * and MMX registers are in memory while translated code runs. `leave` ends with EMMS (thunk.c).
  */
 #include "engine/dbt/emit.h"
+#include "engine/dbt/map.h"
 
 #include <string.h>
 
@@ -131,12 +132,14 @@ void emit_pext(struct emit *e, unsigned to, unsigned from, struct emit_mem mask)
         return;
     }
     uint64_t value = value_of(e, mask);
+    if (!value) /* FRAME_JUMP_MASK at times */
+        value = JUMP_INDEX_BITS;
     unsigned low = value ? (unsigned)__builtin_ctzll(value) : 0;
     if ((value >> low) & ((value >> low) + 1)) {
         move_runs(e, to, from, value, false);
         return;
     }
-    /* In one run. One that begins at bit 0 may be 0 at times, as FRAME_JUMP_MASK is. */
+    /* In one run. */
     mmx_take(e, 0, from);
     mmx_and(e, 0, mask);
     mmx_shift(e, RIGHT, 0, low);

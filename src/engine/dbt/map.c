@@ -135,15 +135,15 @@ bool map_knows_jumps(const struct map *map, gva_t linear)
  * its highest bits. */
 static uint64_t no_key(uint64_t slot)
 {
-    uint64_t other = ~slot & JUMP_INDEX_BITS;
-    return -(other | (other & ~UINT64_C(0) << JUMP_SECOND) << JUMP_SECOND);
+    uint64_t other = ~slot & (JUMP_ENTRIES - 1);
+    return -((other | (other & ~UINT64_C(0) << JUMP_SECOND) << JUMP_SECOND) << JUMP_SHIFT);
 }
 
 /* The slot that has the key of rip; 0: none. */
 static uint64_t find_jump(const struct map *map, uint64_t rip)
 {
     const uint64_t *keys = map->entries + JUMP_KEYS / 8;
-    uint64_t first = rip & JUMP_INDEX_BITS, second = map_second_slot(rip);
+    uint64_t first = map_slot(rip), second = map_second_slot(rip);
     if (keys[first] == -rip)
         return first;
     return keys[second] == -rip ? second : 0;
@@ -153,7 +153,7 @@ static uint64_t find_jump(const struct map *map, uint64_t rip)
 static uint64_t free_slot(const struct map *map, uint64_t rip)
 {
     const uint64_t *keys = map->entries + JUMP_KEYS / 8;
-    uint64_t first = rip & JUMP_INDEX_BITS, second = map_second_slot(rip);
+    uint64_t first = map_slot(rip), second = map_second_slot(rip);
     if (first == 0 ||
         (keys[first] != no_key(first) && second != 0 && keys[second] == no_key(second)))
         return second;

@@ -26,6 +26,7 @@ struct error;
 enum {
     JUMP_BITS_DBT = 16,
     JUMP_ENTRIES = 1 << JUMP_BITS_DBT,
+    JUMP_SHIFT = 2,
     JUMP_SECOND = 8, /* bits that rip is turned by for the second place */
     JUMP_PAGES = 4096,
     JUMP_GROUP = 64, /* entries that are cleared at once */
@@ -34,9 +35,9 @@ enum {
     JUMP_KEYS = -(JUMP_ENTRIES * 8),
     JUMP_CODE = -(JUMP_ENTRIES * 16),
 };
-/* Bits of an instruction pointer that index the jump table. An entry lies where the lowest bits
- * say, or where those JUMP_SECOND bits up say. */
-#define JUMP_INDEX_BITS ((uint64_t)(JUMP_ENTRIES - 1))
+/* Bits of an instruction pointer that index the jump table: an entry for 4 bytes of code, so that a
+ * line of the cache serves 32. It lies where these say, or where those JUMP_SECOND bits up say. */
+#define JUMP_INDEX_BITS ((uint64_t)(JUMP_ENTRIES - 1) << JUMP_SHIFT)
 
 struct map {
     uint64_t *entries; /* what gs holds */
@@ -78,10 +79,15 @@ void map_clear_local(struct map *map);
  * FRAME_JUMP_MASK becomes 0 in its midst. */
 void map_set_no_code(struct map *map, const void *code);
 void map_set_jump(struct map *map, uint64_t rip, gva_t linear, const void *code, bool global);
-/* The second place where a look-up goes on, when the first has another's key. */
+/* Where a look-up begins. */
+static inline uint64_t map_slot(uint64_t rip)
+{
+    return (rip & JUMP_INDEX_BITS) >> JUMP_SHIFT;
+}
+/* Where it goes on when the first slot has another's key. */
 static inline uint64_t map_second_slot(uint64_t rip)
 {
-    return rip >> JUMP_SECOND & JUMP_INDEX_BITS;
+    return map_slot(rip >> JUMP_SECOND);
 }
 /* What leads from rip to `from` leads to `to`. */
 void map_move_jump(struct map *map, uint64_t rip, const void *from, const void *to);
