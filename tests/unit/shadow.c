@@ -344,8 +344,7 @@ static void jumps_are_found_and_forgotten(void **state)
     map_use(&map, 1);
     map_set_jump(&map, rip, rip, &state, true);
     assert_true(jumps(&map, rip));
-    assert_int_equal(map.entries[JUMP_CODE / 8 + (int64_t)map_slot(rip)],
-                     (uintptr_t)&state);
+    assert_int_equal(map.entries[JUMP_CODE / 8 + (int64_t)map_slot(rip)], (uintptr_t)&state);
     assert_false(jumps(&map, rip ^ UINT64_C(1) << 40));
     map_use(&map, 1);
     assert_true(jumps(&map, rip));

@@ -61,7 +61,7 @@ void access_address(struct tr *tr, const struct guest_mem *mem, bool with_segmen
     int32_t disp = (int32_t)mem->disp;
     unsigned size = mem->address_size;
     if (mem->base == GPR_RIP) {
-        emit_load(e, SCRATCH, frame_mem(FRAME_RIP_PAGE));
+        control_page(tr, e, SCRATCH);
         int32_t distance;
         if (__builtin_add_overflow(disp, tr->next, &distance)) {
             emit_lea(e, SCRATCH, emit_at(SCRATCH, tr->next));
@@ -150,7 +150,7 @@ void access_check_second_page(struct tr *tr, const uint8_t *bytes, unsigned coun
         memcpy(e->at - 4, &epoch, 4);
     }
     leave_unless_zero(tr);
-    emit_load(e, SCRATCH, frame_mem(FRAME_RIP_PAGE));
+    control_page(tr, e, SCRATCH);
     struct emit_mem second = emit_at(SCRATCH, PAGE_SIZE);
     if (tr->code64)
         emit_lea(e, SCRATCH, second);

@@ -11,13 +11,24 @@
 
 enum { CALL_SIZE = 5 };
 
-static void put_info(struct tr *tr, struct emit *e, enum exit_kind kind, int32_t extra)
+static void put_info(struct tr *tr, struct emit *e, enum exit_kind kind, unsigned insn,
+                     unsigned done, int32_t extra)
 {
     emit_call_to(e, tr->leave);
     emit_byte(e, (uint8_t)kind);
-    emit_byte(e, (uint8_t)tr->done);
-    emit_u16(e, tr->insn);
+    emit_byte(e, (uint8_t)done);
+    emit_u16(e, (uint16_t)insn);
+    emit_u16(e, tr->place);
     emit_u32(e, (uint32_t)extra);
+}
+
+void control_page(struct tr *tr, struct emit *e, unsigned reg)
+{
+    emit_load(e, reg,
+              (struct emit_mem){.base = H_NONE,
+                                .index = H_NONE,
+                                .gs = true,
+                                .disp = MAP_PLACES + 8 * (int32_t)tr->place});
 }
 
 /* DELTA = the slot of the jump table for the rip in SCRATCH. */
@@ -59,6 +70,34 @@ static void go_by_table(struct emit *e, bool second, bool returns)
     emit_byte(e, 0xc3);
 }
 
+void control_look_up(struct emit *e)
+{
+    uint8_t *other = compare_key(e, false);
+    go_by_table(e, false, false);
+    emit_here32(e, other);
+    other = compare_key(e, true);
+    go_by_table(e, true, false);
+    emit_here32(e, other);
+    emit_jmp_mem(e, frame_mem(FRAME_VALUE));
+}
+
+void control_look_up_second(struct emit *e)
+{
+    uint8_t *other = compare_key(e, true);
+    go_by_table(e, true, false);
+    emit_here32(e, other);
+    emit_jmp_mem(e, frame_mem(FRAME_VALUE));
+}
+
+/* To one of the two above, which goes on with what follows if it finds nothing. No CALL: the host
+ * would take it for one that returns. */
+static void jump_to_look_up(struct emit *e, const uint8_t *look_up)
+{
+    emit_lea_rip(e, DELTA, 5 + 5);
+    emit_store(e, frame_mem(FRAME_VALUE), DELTA);
+    emit_jmp_to(e, look_up);
+}
+
 /* To the guest rip in SCRATCH. */
 static void go_indirect(struct tr *tr, int32_t undo, bool returns)
 {
@@ -66,17 +105,14 @@ static void go_indirect(struct tr *tr, int32_t undo, bool returns)
     access_forget(tr);
     struct stub *stub = stub_far(tr, compare_key(&tr->e, false), EXIT_INDIRECT);
     stub->what = STUB_SECOND;
-    stub->returns = returns;
     stub->extra = undo;
     go_by_table(&tr->e, false, returns);
 }
 
-void control_second(struct emit *e, struct tr *tr, const struct stub *stub)
+void control_second(struct tr *tr, const struct stub *stub)
 {
-    uint8_t *miss = compare_key(e, true);
-    go_by_table(e, true, stub->returns);
-    emit_here32(e, miss);
-    put_info(tr, e, EXIT_INDIRECT, stub->extra);
+    jump_to_look_up(&tr->cold, tr->look_up_second);
+    put_info(tr, &tr->cold, EXIT_INDIRECT, stub->insn, stub->count, stub->extra);
 }
 
 void control_go_to_scratch(struct tr *tr)
@@ -95,7 +131,7 @@ static void lea_native(struct tr *tr, unsigned to, struct emit_mem from)
 /* SCRATCH = the rip of a place relative to this page. */
 static void rip_of(struct tr *tr, int32_t offset)
 {
-    emit_load(&tr->e, SCRATCH, frame_mem(FRAME_RIP_PAGE));
+    control_page(tr, &tr->e, SCRATCH);
     lea_native(tr, SCRATCH, emit_at(SCRATCH, offset));
 }
 
@@ -111,6 +147,40 @@ static void exit_to(struct tr *tr, uint8_t *branch, int32_t target)
     tr->loops |= target == tr->head->offset;
 }
 
+/* A direct branch to another page: straight on if it was tied in this epoch of the map. Whatever
+ * goes round in circles goes down somewhere, and polls there; or, in 32-bit code, round at 4 GiB.
+ */
+static void go_far(struct tr *tr, struct emit *e, int32_t target, struct stub stub)
+{
+    struct emit_mem epoch = {.base = H_NONE, .index = H_NONE, .gs = true, .disp = MAP_EPOCH};
+    uint8_t *asked = NULL;
+    if (target < 0 || !tr->code64) {
+        emit_load(e, DELTA, frame_mem(FRAME_POLL));
+        asked = emit_jrcxz(e);
+    }
+    emit_load(e, DELTA, epoch);
+    emit_lea(e, DELTA, emit_at(DELTA, INT32_MIN)); /* a 4-byte displacement, whatever its value */
+    uint8_t *value = e->at - 4;
+    if (!e->full)
+        memset(value, 0, 4);
+    uint8_t *hit = emit_jrcxz(e);
+    if (asked)
+        emit_here8(e, asked);
+    struct stub *miss = stub_far(tr, emit_jmp32(e), EXIT_FAR);
+    uint8_t *from = miss->from;
+    bool given = stub.count;
+    stub.insn = given ? stub.insn : miss->insn;
+    stub.count = given ? stub.count : miss->count;
+    stub.what = STUB_FAR_MISS;
+    stub.kind = EXIT_FAR;
+    stub.from = from;
+    stub.epoch = value;
+    stub.extra = target;
+    *miss = stub;
+    emit_here8(e, hit);
+    emit_here32_at(e, emit_jmp32(e), from - 1);
+}
+
 /* undo: what to add to guest rsp if nothing can be there and the branch faults. */
 static void branch_to(struct tr *tr, int32_t target, int32_t undo)
 {
@@ -118,8 +188,9 @@ static void branch_to(struct tr *tr, int32_t target, int32_t undo)
         exit_to(tr, emit_jmp32(&tr->e), target);
         return;
     }
-    rip_of(tr, target);
-    go_indirect(tr, undo, false);
+    stub_jumps(tr, JUMP_ROOM);
+    access_forget(tr);
+    go_far(tr, &tr->e, target, (struct stub){.undo = (uint8_t)undo});
 }
 
 void control_go(struct tr *tr, int32_t target)
@@ -127,24 +198,39 @@ void control_go(struct tr *tr, int32_t target)
     branch_to(tr, target, 0);
 }
 
-void control_far(struct emit *e, struct tr *tr, const struct stub *stub)
+void control_far(struct tr *tr, const struct stub *stub)
 {
+    go_far(tr, &tr->cold, stub->extra, *stub);
+}
+
+/* The way out to be tied; behind it, where the branch leads when it has been tied too often, the
+ * look-ups. */
+void control_far_miss(struct tr *tr, const struct stub *stub)
+{
+    struct emit *e = &tr->cold;
+    emit_call_to(e, tr->leave);
+    uint8_t *info = e->at;
+    emit_byte(e, EXIT_FAR);
+    emit_byte(e, (uint8_t)stub->count);
+    emit_u16(e, stub->insn);
+    emit_u16(e, tr->place);
+    emit_u32(e, (uint32_t)(stub->epoch - info));
+    emit_u16(e, 0);
+    emit_u32(e, (uint32_t)stub->extra);
+    emit_byte(e, stub->undo);
+    control_page(tr, e, SCRATCH);
     struct emit_mem target = emit_at(SCRATCH, stub->extra);
-    emit_load(e, SCRATCH, frame_mem(FRAME_RIP_PAGE));
     if (tr->code64)
         emit_lea(e, SCRATCH, target);
     else
         emit_lea32(e, SCRATCH, target);
-    uint8_t *other = compare_key(e, false);
-    go_by_table(e, false, false);
-    emit_here32(e, other);
-    struct stub second = {0};
-    control_second(e, tr, &second);
+    jump_to_look_up(e, tr->look_up);
+    put_info(tr, e, EXIT_INDIRECT, stub->insn, stub->count, stub->undo);
 }
 
 void control_interpret(struct tr *tr, ZydisMnemonic what)
 {
-    put_info(tr, &tr->e, EXIT_INTERPRET, what);
+    put_info(tr, &tr->e, EXIT_INTERPRET, tr->insn, tr->done, what);
 }
 
 /* The stack: `size` bytes at rsp + disp. Afterwards SCRATCH is free. */

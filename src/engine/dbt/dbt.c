@@ -102,7 +102,10 @@ static void flush_code(struct dbt_vcpu *d)
             d->code.list[i]->block->translations = NULL;
             free(d->code.list[i]->block->page->targets);
             d->code.list[i]->block->page->targets = NULL;
+            d->code.list[i]->block->page->place = 0;
         }
+    d->place_count = 0;
+    d->epochs = 0;
     code_clear(&d->code);
     jumps_are_stale(d);
     d->statistics.code_flushes++;
@@ -186,12 +189,7 @@ static void note_fault(struct dbt_vcpu *d, struct translation *t, unsigned guest
         struct translation *new = translate(d, block, t->variant, &full);
         if (!new)
             return;
-        struct translation **at = &block->translations;
-        while (*at && *at != t)
-            at = &(*at)->next;
-        if (*at)
-            *at = t->next;
-        jumps_retire(d, t);
+        /* The old one stays behind the new one in the block's list: its calls may be in use. */
         jumps_put(d, t->code + t->poll, new->code + new->poll);
         jumps_put(d, t->code + t->body, new->code + new->body);
         d->statistics.retranslated++;
@@ -200,12 +198,12 @@ static void note_fault(struct dbt_vcpu *d, struct translation *t, unsigned guest
 }
 
 /* An indirect branch to where no code can be: it faults itself. */
-static bool branch_faults(struct vcpu *cpu, const struct exit_info *info, uint64_t rip)
+static bool branch_faults(struct vcpu *cpu, uint64_t rip, uint64_t here, int32_t undo)
 {
     if (!rip_outside(cpu, rip))
         return false;
-    cpu->gpr[RSP] += (uint64_t)(int64_t)info->extra;
-    cpu->rip = rip_wrap(cpu, *frame(cpu, FRAME_RIP_PAGE) + info->insn);
+    cpu->gpr[RSP] += (uint64_t)(int64_t)undo;
+    cpu->rip = here;
     return true;
 }
 
@@ -297,6 +295,14 @@ static void missed(struct dbt_vcpu *d, const struct exit_info *info)
     interpret_one(d);
 }
 
+/* If the jump table does not lead there, a tie from another page did: no tie holds any more. */
+static void came_to_dead(struct dbt_vcpu *d, const struct translation *t)
+{
+    struct map *map = dbt_map(d);
+    if (t && map_find_jump(map, d->cpu->rip) != t->code + t->body)
+        map->jumps_stale = true;
+}
+
 /* Runs translated code from cpu->rip until something is asked for, or the state is one for the
  * interpreter. */
 static void run_translated(struct dbt_vcpu *d, uint32_t variant)
@@ -312,18 +318,23 @@ static void run_translated(struct dbt_vcpu *d, uint32_t variant)
         struct translation *t = translation_at_rip(d, variant);
         if (!t)
             return;
-        map_use(map, variant);
+        jumps_place(d, map, variant, t, cpu->rip - t->offset);
         if (d->lockstep) {
             if (!lockstep_before(d, t))
                 return;
         } else if (tie_from) {
-            if (flushes == d->statistics.code_flushes)
+            if (flushes != d->statistics.code_flushes)
+                tie_from = NULL;
+            else if (tie_from->kind == EXIT_DIRECT)
                 jumps_tie(d, tie_from, t);
+            else
+                jumps_tie_far(d, map, tie_from, t);
+            if (tie_from && tie_from->kind == EXIT_FAR)
+                jumps_set(d, map, t);
         } else {
             jumps_set(d, map, t);
         }
         tie_from = NULL;
-        *frame(cpu, FRAME_RIP_PAGE) = cpu->rip - t->block->offset;
         const uint8_t *code = t->code + t->body;
         const struct exit_info *info;
         *frame(cpu, FRAME_VECTORS) = 0;
@@ -331,7 +342,7 @@ static void run_translated(struct dbt_vcpu *d, uint32_t variant)
             info = enter(d, code);
             code = info->kind == EXIT_MISS ? fill(d, info) : NULL;
         } while (code);
-        uint64_t here = rip_wrap(cpu, *frame(cpu, FRAME_RIP_PAGE) + info->insn);
+        uint64_t here = rip_wrap(cpu, *map_place(map, info->place) + info->insn);
         switch ((enum exit_kind)info->kind) {
         case EXIT_DIRECT:
             cpu->rip = here;
@@ -340,8 +351,24 @@ static void run_translated(struct dbt_vcpu *d, uint32_t variant)
                 return;
             tie_from = info;
             continue;
+        case EXIT_FAR:
+            cpu->rip =
+                rip_wrap(cpu, *map_place(map, info->place) + (uint64_t)(int64_t)info->target);
+            if (branch_faults(cpu, cpu->rip, here, info->undo)) {
+                interpret_one(d);
+                return;
+            }
+            check(d, info->write);
+            if (!*frame(cpu, FRAME_POLL) || !*frame(cpu, FRAME_JUMP_MASK))
+                return;
+            tie_from = info;
+            continue;
+        case EXIT_DEAD:
+            cpu->rip = here;
+            came_to_dead(d, code_find(&d->code, info));
+            continue;
         case EXIT_INDIRECT:
-            if (branch_faults(cpu, info, *frame(cpu, FRAME_SCRATCH))) {
+            if (branch_faults(cpu, *frame(cpu, FRAME_SCRATCH), here, info->extra)) {
                 interpret_one(d);
                 return;
             }
@@ -430,6 +457,8 @@ static enum vcpu_exit dbt_run(struct engine *engine, struct vcpu *cpu)
             run_block(cpu);
             continue;
         }
+        if (d->epochs >= INT32_MAX)
+            flush_code(d);
         if (d->vector_bytes != vector_bytes(cpu)) {
             flush_code(d);
             d->vector_bytes = vector_bytes(cpu);
@@ -545,8 +574,11 @@ static int dbt_attach(struct engine *engine, struct vcpu *cpu, struct error *err
     if (!d->writable || (log_on(LOG_PROFILE) && !d->profile))
         rc = error_set(err, ENOMEM, "cannot start processor %d: out of memory", cpu->index);
     for (unsigned mmu = 0; rc == 0 && mmu < MMU_COUNT; mmu++)
-        if (mmu != MMU_USER_ALIGN)
+        if (mmu != MMU_USER_ALIGN) {
             rc = map_create(&d->maps[mmu], err);
+            if (rc == 0)
+                jumps_adopt(d, &d->maps[mmu]);
+        }
     if (rc == 0)
         thunks_make(d);
     if (rc == 0 && dbt->perf)

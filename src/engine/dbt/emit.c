@@ -214,6 +214,14 @@ void emit_lea(struct emit *e, unsigned to, struct emit_mem from)
     register_memory(e, 0x8d, true, to, from);
 }
 
+void emit_lea_rip(struct emit *e, unsigned to, int32_t ahead)
+{
+    emit_byte(e, to >= 8 ? 0x4c : 0x48);
+    emit_byte(e, 0x8d);
+    emit_byte(e, (uint8_t)(5 | (to & 7) << 3));
+    emit_u32(e, (uint32_t)ahead);
+}
+
 void emit_lea32(struct emit *e, unsigned to, struct emit_mem from)
 {
     register_memory(e, 0x8d, false, to, from);
@@ -275,11 +283,16 @@ uint8_t *emit_jcc32(struct emit *e, unsigned condition)
     return e->at - 4;
 }
 
-void emit_here32(struct emit *e, uint8_t *distance)
+void emit_here32_at(struct emit *e, uint8_t *distance, const uint8_t *target)
 {
-    int32_t d = (int32_t)(e->at - (distance + 4));
+    int32_t d = (int32_t)(target - (distance + 4));
     if (!e->full)
         memcpy(distance, &d, 4);
+}
+
+void emit_here32(struct emit *e, uint8_t *distance)
+{
+    emit_here32_at(e, distance, e->at);
 }
 
 static void to_target(struct emit *e, uint8_t opcode, const uint8_t *target)

@@ -93,6 +93,7 @@ void emit_store(struct emit *e, struct emit_mem to, unsigned from);
 void emit_store_sized(struct emit *e, struct emit_mem to, unsigned from, unsigned size);
 void emit_load_sized(struct emit *e, unsigned to, struct emit_mem from, unsigned size);
 void emit_lea(struct emit *e, unsigned to, struct emit_mem from);
+void emit_lea_rip(struct emit *e, unsigned to, int32_t ahead); /* of the end of this instruction */
 void emit_lea32(struct emit *e, unsigned to, struct emit_mem from);
 void emit_mov_imm(struct emit *e, unsigned to, uint64_t value);
 
@@ -116,6 +117,7 @@ void emit_here8(struct emit *e, uint8_t *distance); /* sets full when it does no
 uint8_t *emit_jmp32(struct emit *e);
 uint8_t *emit_jcc32(struct emit *e, unsigned condition);
 void emit_here32(struct emit *e, uint8_t *distance);
+void emit_here32_at(struct emit *e, uint8_t *distance, const uint8_t *target);
 void emit_jmp_to(struct emit *e, const uint8_t *target); /* target in the same mapping */
 void emit_call_to(struct emit *e, const uint8_t *target);
 void emit_jmp_mem(struct emit *e, struct emit_mem target);

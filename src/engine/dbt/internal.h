@@ -43,7 +43,6 @@ enum frame_slot {
     /* FRAME_POLL       0: leave at the next block that polls
      * FRAME_JUMP_MASK  JUMP_INDEX_BITS, or 0: every look-up of a jump misses */
     FRAME_PAGE_MASK = FRAME_JUMP_MASK + 1, /* MAP_PAGE_BITS */
-    FRAME_RIP_PAGE,                        /* guest rip of the first byte of the page that runs */
     FRAME_FS_BASE,
     FRAME_GS_BASE,
     FRAME_SCRATCH, /* r15 and rcx while C runs */
@@ -96,6 +95,8 @@ static inline struct emit_mem home_mem(unsigned guest)
  * guest instruction that did not run, or of the one to go on with. */
 enum exit_kind {
     EXIT_DIRECT,   /* to a place on the same page that is not tied yet */
+    EXIT_FAR,      /* to one on another page, tied in another epoch if at all */
+    EXIT_DEAD,     /* the translation at `insn` is no more */
     EXIT_INDIRECT, /* to the rip in FRAME_SCRATCH, by the branch at `insn` */
     EXIT_INTERPRET,
     EXIT_POLL,
@@ -106,16 +107,19 @@ enum exit_kind {
 };
 struct exit_info {
     uint8_t kind;
-    uint8_t write; /* MISS: is it for a write. DIRECT, INDIRECT: how many instructions ran */
+    uint8_t write; /* MISS: is it for a write. DIRECT, FAR, INDIRECT: how many instructions ran */
     uint16_t insn;
-    int32_t extra;   /* DIRECT: distance from here to the branch's distance field;
+    uint16_t place;  /* number of the page */
+    int32_t extra;   /* DIRECT, FAR: distance from here to the branch's (FAR: epoch's) 4 bytes;
                         INDIRECT: what to add to guest rsp to undo the branch;
                         INTERPRET: the instruction's ZydisMnemonic, 0 for none in particular;
                         MISS: 16 bits only: distance from the address in FRAME_SCRATCH to the
-                        operand. Only there for these four. */
-    uint16_t branch; /* DIRECT only: page offset of the branch */
+                        operand. Only there for these. */
+    uint16_t branch; /* DIRECT only: page offset of the branch. FAR: how often it was tied */
+    int32_t target;  /* FAR: distance from the page's start */
+    uint8_t undo;    /* FAR: as INDIRECT's extra */
 } __attribute__((packed));
-enum { INFO_MISS = 6 }; /* its size */
+enum { INFO_MISS = 8, INFO_FAR = 17 }; /* its size */
 
 /* How an instruction's operand is looked up: the more often it faulted, the more it takes. */
 enum care {
@@ -152,7 +156,9 @@ struct translation {
     uint32_t cold_size;
     /* Entries: distances from code. */
     int32_t poll;
-    uint16_t from_jump, body;
+    uint16_t body;
+    uint16_t place;  /* number of its page */
+    uint16_t offset; /* in the page */
     uint16_t pad;    /* of the call at its end: distance from code; 0: none */
     uint16_t epoch;  /* distance from code of the number that FRAME_CROSS_EPOCH is compared with */
     uint16_t copied; /* instructions it runs: the rest of the block is interpreted */
@@ -164,7 +170,7 @@ struct translation {
 struct jump_target {
     uint16_t offset; /* in the page */
     uint16_t variant;
-    /* Distances from the start of code memory, 0: none. Of the translation's entry from_jump; of
+    /* Distances from the start of code memory, 0: none. Of the translation's body; of
      * the last pad of a call that returns here. */
     uint32_t code, pad;
 };
@@ -242,7 +248,12 @@ struct dbt_vcpu {
     uint8_t *leave;       /* CALLed by translated code */
     uint8_t *leave_fault; /* jumped to by the signal handler */
     uint8_t *leave_nowhere;
+    uint32_t epochs;       /* the maps' counter */
+    unsigned place_count;  /* numbers given to pages */
     uint8_t *load_vectors; /* CALLed by code that is about to use them */
+    /* Jumped to: on to the rip in SCRATCH by the jump table; to what FRAME_VALUE says if it has
+     * none. The second does not look at the first slot. */
+    uint8_t *look_up, *look_up_second;
     unsigned string_kind;  /* of the last fault, if it was in a REP; else 0 */
     const void *read_only; /* the host address of the last fault, if it was a write to a view that
                               is only for reading */
@@ -281,13 +292,26 @@ unsigned block_code(const struct dbt_vcpu *d, const struct block *block, unsigne
                     uint8_t *bytes);
 
 /* jumps.c */
+/* From the 4 bytes of a far branch's epoch: to the jump that is taken when it is another, to the
+ * one when it is this. */
+enum { FAR_MISS = 4 + 2, FAR_HIT = FAR_MISS + 5 };
 /* Overwrites 5 bytes of code that nobody is in the midst of with a jump. */
 void jumps_put(struct dbt_vcpu *d, uint8_t *at, const uint8_t *to);
-/* Nobody enters t any more: ties to it lie on its page and go with it, and what the jump table
- * leads here is looked up anew. */
+/* Nobody enters t any more: who comes here is led away. */
 void jumps_retire(struct dbt_vcpu *d, struct translation *t);
 /* The branch whose exit was taken goes straight to t from now on. */
 void jumps_tie(struct dbt_vcpu *d, const struct exit_info *info, const struct translation *t);
+/* The same for a branch to another page. It may have been tied so often that it is not again. */
+void jumps_tie_far(struct dbt_vcpu *d, struct map *map, const struct exit_info *info,
+                   const struct translation *t);
+/* The page gets its number. False: there are none left. */
+bool jumps_number(struct dbt_vcpu *d, struct code_page *page);
+/* The map is new: it shall know what the others do. */
+void jumps_adopt(struct dbt_vcpu *d, struct map *map);
+/* Code of t's page is about to run in the map, with its first byte at rip `first`: makes that known
+ * to code. What was tied while it was elsewhere holds no more. */
+void jumps_place(struct dbt_vcpu *d, struct map *map, uint32_t variant, const struct translation *t,
+                 uint64_t first);
 /* The jump table leads from cpu->rip to t from now on. For the first of a page, so do the others
  * that jumps led to before, in whatever address space: a new one is soon at home. */
 void jumps_set(struct dbt_vcpu *d, struct map *map, struct translation *t);
@@ -297,6 +321,10 @@ const uint8_t *jumps_find_pad(const struct dbt_vcpu *d, const struct block *bloc
                               uint32_t variant);
 /* t is new and ends with a call that returns to page offset `offset`. cpu->rip is on its page. */
 void jumps_pad(struct dbt_vcpu *d, struct translation *t, unsigned offset);
+
+/* control.c: the code of d->look_up and d->look_up_second */
+void control_look_up(struct emit *e);
+void control_look_up_second(struct emit *e);
 
 /* thunk.c */
 /* The thunks for d->vector_bytes; drops all translations (flush_code comes before). */

@@ -171,7 +171,7 @@ static enum control syscall(struct tr *tr, const struct decoded *d)
     emit_load(e, DELTA, vcpu_mem(FROM_GPR(rflags)));
     emit_keep(e, DELTA, frame_mem(FRAME_OTHER_FLAGS));
     emit_lea(e, H_R11, (struct emit_mem){.base = SCRATCH, .index = DELTA, .disp = 2});
-    emit_load(e, SCRATCH, frame_mem(FRAME_RIP_PAGE));
+    control_page(tr, e, SCRATCH);
     emit_lea(e, HOST_GUEST_RCX, emit_at(SCRATCH, tr->next));
     stub_jumps(tr, 2 * JUMP_ROOM);
     emit_mov_imm(e, SCRATCH, (uintptr_t)change);

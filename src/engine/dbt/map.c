@@ -16,7 +16,7 @@ enum {
 };
 
 static const uint64_t map_bytes = 8ull << 36;
-static const uint64_t jump_bytes = JUMP_ENTRIES * 16;
+static const uint64_t jump_bytes = -(int64_t)MAP_PLACES;
 static const uint64_t known_bytes = (8ull << 36) / PAGE_SIZE / 8;
 
 static void *reserve(uint64_t size)
@@ -37,7 +37,9 @@ int map_create(struct map *map, struct error *err)
     map->leaf_known = reserve(known_bytes);
     map->leaves = malloc(LEAVES_MAX * sizeof(uint32_t));
     map->local = malloc(LOCAL_MAX * sizeof(uint64_t));
-    if (!map->area || !map->leaf_known || !map->leaves || !map->local) {
+    map->place_fillings = calloc(PLACES, sizeof(uint32_t));
+    map->counter = &map->own_counter;
+    if (!map->area || !map->leaf_known || !map->leaves || !map->local || !map->place_fillings) {
         map_destroy(map);
         return error_set(err, ENOMEM,
                          "cannot reserve 512 GiB of address space for the shadow map: is there a "
@@ -58,6 +60,7 @@ void map_destroy(struct map *map)
         munmap(map->leaf_known, known_bytes);
     free(map->leaves);
     free(map->local);
+    free(map->place_fillings);
     memset(map, 0, sizeof(*map));
 }
 
@@ -160,20 +163,28 @@ static uint64_t free_slot(const struct map *map, uint64_t rip)
     return first;
 }
 
+static void new_epoch(struct map *map)
+{
+    map->epoch = ++*map->counter;
+    map->entries[MAP_EPOCH / 8] = map->epoch;
+}
+
 /* Takes the jumps to addr's page out of the table, from wherever they may lie in it. */
 static void forget_jumps(struct map *map, gva_t addr)
 {
     uint64_t *keys = map->entries + JUMP_KEYS / 8;
     gva_t page = addr & PAGE_MASK;
-    uint64_t first = page & JUMP_INDEX_BITS, second = map_second_slot(page);
-    for (uint64_t group = first / JUMP_GROUP; group < (first + PAGE_SIZE) / JUMP_GROUP; group++)
+    uint64_t first = map_slot(page), second = map_second_slot(page);
+    uint64_t end = first + (PAGE_SIZE >> JUMP_SHIFT);
+    for (uint64_t group = first / JUMP_GROUP; group < end / JUMP_GROUP; group++)
         if (map->jump_groups[group / 64] >> (group & 63) & 1)
             for (uint64_t i = group * JUMP_GROUP; i < (group + 1) * JUMP_GROUP; i++)
                 if ((-keys[i] & PAGE_MASK) == page)
                     keys[i] = no_key(i);
-    for (uint64_t i = second; i < second + (PAGE_SIZE >> JUMP_SECOND); i++)
+    for (uint64_t i = second; i < second + (PAGE_SIZE >> (JUMP_SECOND + JUMP_SHIFT)); i++)
         if ((-keys[i] & PAGE_MASK) == page)
             keys[i] = no_key(i);
+    new_epoch(map); /* ties led there too */
 }
 
 void map_forget(struct map *map, gva_t addr)
@@ -205,6 +216,12 @@ void map_set_jump(struct map *map, uint64_t rip, gva_t linear, const void *code,
     map->jumps_local |= !global;
 }
 
+const void *map_find_jump(const struct map *map, uint64_t rip)
+{
+    uint64_t slot = find_jump(map, rip);
+    return slot ? (const void *)(uintptr_t)map->entries[JUMP_CODE / 8 + (int64_t)slot] : NULL;
+}
+
 void map_move_jump(struct map *map, uint64_t rip, const void *from, const void *to)
 {
     uint64_t *codes = map->entries + JUMP_CODE / 8;
@@ -216,6 +233,8 @@ void map_move_jump(struct map *map, uint64_t rip, const void *from, const void *
 void map_clear_jumps(struct map *map)
 {
     map->jumps_stale = false;
+    new_epoch(map);
+    map->filling = map->epoch;
     if (!map->jumps_used)
         return;
     uint64_t *keys = map->entries + JUMP_KEYS / 8;

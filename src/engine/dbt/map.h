@@ -34,6 +34,11 @@ enum {
     /* Where the jump table is, from entry 0: addresses of instructions, negated, and of code. */
     JUMP_KEYS = -(JUMP_ENTRIES * 8),
     JUMP_CODE = -(JUMP_ENTRIES * 16),
+    /* Below it, 8 bytes each: MAP_EPOCH, and where the pages of code are, by their numbers from 1
+     * on: the guest's rip of the first byte. The same in all maps of a processor. */
+    PLACES = 1 << 16,
+    MAP_PLACES = JUMP_CODE - PLACES * 8,
+    MAP_EPOCH = MAP_PLACES,
 };
 /* Bits of an instruction pointer that index the jump table: an entry for 4 bytes of code, so that a
  * line of the cache serves 32. It lies where these say, or where those JUMP_SECOND bits up say. */
@@ -53,6 +58,11 @@ struct map {
     _Alignas(8) uint32_t jump_variant;
     uint32_t jumps_stale;
     bool jumps_used, jumps_local;
+    /* What is tied to other pages holds for an epoch: until a jump is taken out of the table.
+     * Different in all maps that share a counter. filling: the one in which the table was last
+     * cleared; place_fillings: that in which it last had to do with a page of code. */
+    uint32_t epoch, filling, *counter, own_counter;
+    uint32_t *place_fillings;
     uint64_t jump_groups[JUMP_GROUPS / 64]; /* a bit for each group with an entry */
     uint64_t jump_pages[JUMP_PAGES / 64];   /* a bit for each page with an entry, by its number */
 };
@@ -89,11 +99,17 @@ static inline uint64_t map_second_slot(uint64_t rip)
 {
     return map_slot(rip >> JUMP_SECOND);
 }
+/* Where rip leads; NULL: nowhere. */
+const void *map_find_jump(const struct map *map, uint64_t rip);
 /* What leads from rip to `from` leads to `to`. */
 void map_move_jump(struct map *map, uint64_t rip, const void *from, const void *to);
 /* False: the jump table has nothing for the page of linear. */
 bool map_knows_jumps(const struct map *map, gva_t linear);
 void map_clear_jumps(struct map *map);
+static inline uint64_t *map_place(struct map *map, unsigned number)
+{
+    return &map->entries[MAP_PLACES / 8 + (int64_t)number];
+}
 
 /* Clears the jump table if it does not hold any more, or not for this variant of code. */
 static inline void map_use(struct map *map, uint32_t variant)

@@ -98,6 +98,7 @@ static struct map *space_map(struct dbt_vcpu *d, unsigned space)
         return &d->maps[MMU_USER];
     }
     map_set_no_code(map, d->leave_nowhere);
+    jumps_adopt(d, map);
     return map;
 }
 

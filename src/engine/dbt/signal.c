@@ -53,7 +53,8 @@ static void on_fault(int number, siginfo_t *info, void *context)
         give_up(number);
         return;
     }
-    fault_info = (struct exit_info){.kind = EXIT_FAULT, .insn = t->sites[low - 1].guest};
+    fault_info =
+        (struct exit_info){.kind = EXIT_FAULT, .insn = t->sites[low - 1].guest, .place = t->place};
     unsigned string = t->sites[low - 1].string;
     d->string_kind = string && (string & 0x3fff) == distance ? string >> 14 : 0;
     *frame(d->cpu, FRAME_INFO) = (uintptr_t)&fault_info;

@@ -74,6 +74,7 @@ static void put_exit(struct tr *tr, const struct stub *stub)
     bool counted = stub->kind == EXIT_DIRECT || stub->kind == EXIT_INDIRECT;
     emit_byte(e, counted ? (uint8_t)stub->count : stub->write);
     emit_u16(e, stub->insn);
+    emit_u16(e, tr->place);
     switch (stub->kind) {
     case EXIT_DIRECT:
         emit_u32(e, (uint32_t)(stub->from - info));
@@ -105,13 +106,13 @@ static void put_stub(struct tr *tr, const struct stub *stub)
         emit_call_to(e, tr->load_vectors);
         break;
     case STUB_FAR:
+        control_far(tr, stub);
+        break;
+    case STUB_FAR_MISS:
+        control_far_miss(tr, stub);
+        break;
     case STUB_SECOND:
-        tr->insn = stub->insn;
-        tr->done = stub->count;
-        if (stub->what == STUB_FAR)
-            control_far(e, tr, stub);
-        else
-            control_second(e, tr, stub);
+        control_second(tr, stub);
         break;
     }
     if (stub->back)
@@ -121,6 +122,6 @@ static void put_stub(struct tr *tr, const struct stub *stub)
 void stub_finish(struct tr *tr)
 {
     put_jumps(tr);
-    for (unsigned i = 0; i < tr->stub_count; i++)
+    for (unsigned i = 0; i < tr->stub_count; i++) /* some add others */
         put_stub(tr, &tr->stubs[i]);
 }

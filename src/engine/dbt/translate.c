@@ -2,7 +2,6 @@
  *
  * One block: from the interpreter's cache, where it lives and dies, to host code.
  *
- *     from_jump: takes FRAME_RIP_PAGE from the target in SCRATCH     entered by the jump table
  *     poll:      leaves if somebody asks for attention               entered by branches backward
  *     body:      the instructions                                    entered by all else
  *
@@ -23,24 +22,18 @@
 #include "engine/dbt/profile.h"
 #include "engine/interp/integer.h"
 
-enum { BLOCK_CODE_MAX = 16384 };
+enum {
+    BLOCK_CODE_MAX = 16384,
+    RETIRED_SIZE = 5 + 6,
+};
 
 static void entries(struct tr *tr, struct translation *t)
 {
     struct emit *e = &tr->e;
-    int32_t offset = tr->head->offset;
-    struct emit_mem page = emit_at(SCRATCH, -offset);
-    if (tr->code64)
-        emit_lea(e, DELTA, page);
-    else
-        emit_lea32(e, DELTA, page);
-    emit_store(e, frame_mem(FRAME_RIP_PAGE), DELTA);
     if (tr->poll_here) {
-        uint8_t *over = emit_jmp8(e);
         t->poll = (int32_t)(e->at - e->start);
         emit_load(e, DELTA, frame_mem(FRAME_POLL));
         stub_near(tr, emit_jrcxz(e), EXIT_POLL);
-        emit_here8(e, over);
     }
     t->body = (uint16_t)(e->at - e->start);
 }
@@ -57,6 +50,7 @@ static void cold_poll(struct tr *tr, struct translation *t)
     emit_byte(e, EXIT_POLL);
     emit_byte(e, 0);
     emit_u16(e, tr->head->offset);
+    emit_u16(e, tr->place);
 }
 
 /* The page's bytes as they are now. */
@@ -212,8 +206,11 @@ static void generate(struct tr *tr, struct dbt_vcpu *d, struct block *head, uint
     *tr = (struct tr){.d = d, .head = head, .variant = variant, .room = room};
     size_t hot = (code->used + 15) & ~(size_t)15, cold = code->size / 2 + code->cold;
     tr->poll_here = poll_here;
+    tr->place = head->page->place;
     tr->leave = code_writable(code, tr->d->leave);
-    tr->load_vectors = code_writable(code, tr->d->load_vectors);
+    tr->load_vectors = code_writable(code, d->load_vectors);
+    tr->look_up = code_writable(code, d->look_up);
+    tr->look_up_second = code_writable(code, d->look_up_second);
     tr->code64 = (tr->variant & CODE_SIZE) == CODE_64;
     tr->insn = tr->next = tr->highest = tr->head->offset;
     tr->delta_base = GPR_ZERO;
@@ -224,6 +221,9 @@ static void generate(struct tr *tr, struct dbt_vcpu *d, struct block *head, uint
         crossing_instruction(tr);
     else
         trace(tr, page);
+    /* Room for what jumps_retire writes. */
+    while (tr->e.at - tr->e.start < t->body + RETIRED_SIZE && !tr->e.full)
+        emit_byte(&tr->e, 0xcc);
     stub_finish(tr);
     if (!poll_here)
         cold_poll(tr, t);
@@ -256,7 +256,7 @@ struct translation *translate(struct dbt_vcpu *d, struct block *block, uint32_t 
     bool crossing = block_crosses(block);
     if (!code_bytes(d, block, &page) || (crossing && block->ops[0].extra8 > 8))
         return NULL;
-    if (code_full(code, 2 * BLOCK_CODE_MAX, BLOCK_CODE_MAX)) {
+    if (code_full(code, 2 * BLOCK_CODE_MAX, BLOCK_CODE_MAX) || !jumps_number(d, block->page)) {
         *full = true;
         return NULL;
     }
@@ -277,6 +277,8 @@ struct translation *translate(struct dbt_vcpu *d, struct block *block, uint32_t 
     *t = head;
     t->block = block;
     t->variant = variant;
+    t->place = block->page->place;
+    t->offset = block->offset;
     t->copied = (uint16_t)tr.copied;
     t->epoch = tr.epoch;
     t->pad = tr.pad;

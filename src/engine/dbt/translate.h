@@ -25,6 +25,7 @@ enum stub_kind {
     STUB_EXIT,
     STUB_LOAD_VECTORS, /* calls that; goes on at `back` */
     STUB_FAR,          /* a direct branch to a place off the page */
+    STUB_FAR_MISS,     /* it is not tied in this epoch */
     STUB_SECOND,       /* the jump table's slot has another's key */
 };
 struct stub {
@@ -34,9 +35,11 @@ struct stub {
     enum stub_kind what;
     enum exit_kind kind;
     bool near; /* `from` is 1 byte still */
-    bool write, returns;
+    bool write;
     uint16_t insn, branch, count; /* as in struct exit_info */
-    int32_t extra;                /* the same; of STUB_FAR the page offset to go to */
+    int32_t extra;                /* the same; FAR: the page offset to go to */
+    uint8_t *epoch;               /* FAR_MISS: where it is compared */
+    uint8_t undo;                 /* FAR */
     int16_t disp;                 /* MISS: from the address to the operand */
     bool has_address;             /* the guest address is not in SCRATCH yet: */
     struct emit_mem address;
@@ -49,10 +52,11 @@ struct tr {
     struct emit cold;   /* stubs */
     uint32_t variant;
     bool code64;
-    const uint8_t *leave, *load_vectors; /* in the writable mapping, as e is */
-    uint16_t insn;                       /* page offset of the instruction at work */
-    uint16_t next;                       /* of the one to go on with; may be PAGE_SIZE */
-    uint16_t length;                     /* of the one at work */
+    /* In the writable mapping, as e is. */
+    const uint8_t *leave, *load_vectors, *look_up, *look_up_second;
+    uint16_t insn;   /* page offset of the instruction at work */
+    uint16_t next;   /* of the one to go on with; may be PAGE_SIZE */
+    uint16_t length; /* of the one at work */
 
     /* What DELTA holds: the entry for the page of [delta_base + delta_disp]. */
     unsigned delta_base; /* guest register, or GPR_ZERO: nothing */
@@ -66,6 +70,7 @@ struct tr {
     unsigned block_count;
     bool loops;     /* has a branch back to its start */
     bool poll_here; /* the poll entry is in hot code */
+    uint16_t place; /* number of the page */
     struct site sites[TRACE_INSNS + 2];
     unsigned site_count, copied;
     unsigned done;    /* instructions that ran if control leaves here */
@@ -132,8 +137,11 @@ void control_go_to_scratch(struct tr *tr);
 /* Leaves to have the instruction at work interpreted. */
 void control_interpret(struct tr *tr, ZydisMnemonic what);
 /* Stubs of these kinds. */
-void control_far(struct emit *e, struct tr *tr, const struct stub *stub);
-void control_second(struct emit *e, struct tr *tr, const struct stub *stub);
+void control_far(struct tr *tr, const struct stub *stub);
+void control_far_miss(struct tr *tr, const struct stub *stub);
+void control_second(struct tr *tr, const struct stub *stub);
+/* reg = the rip of the first byte of this page */
+void control_page(struct tr *tr, struct emit *e, unsigned reg);
 /* Pushes what is in FRAME_VALUE. */
 void control_push_value(struct tr *tr);
 

@@ -61,6 +61,7 @@ struct code_page {
     gpa_t gpa;                    /* where it was first run */
     struct jump_targets *targets; /* the translator's, from malloc, both */
     struct care_list *care;
+    uint16_t place;  /* the translator's number for it; 0: none */
     uint64_t chunks; /* which 64-byte pieces of the page hold decoded code */
     /* Its blocks, hashed by offset and mode, with room for as many again; a key of 0: free. */
     unsigned count, limit; /* a power of two */
