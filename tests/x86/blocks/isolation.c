@@ -10,7 +10,7 @@
  * interpreter too, which computes no host address from a guest's, and must end alike: so nothing
  * was read. And the canaries are what they were: nothing was written.
  *
- *   x86-isolation [SEED [ROUNDS]]
+ *   x86-isolation [PROPERTIES [SEED [ROUNDS]]]    of the translator, as in bmi2=off; "" for none
  */
 #include "blocks.h"
 
@@ -603,10 +603,10 @@ int main(int argc, char **argv)
 #else
     unsigned rounds = FORM_ROUNDS;
 #endif
-    s.rng.state = argc > 1 ? strtoull(argv[1], NULL, 0) : 20261125;
-    rounds = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 0) : rounds;
+    s.rng.state = argc > 2 ? strtoull(argv[2], NULL, 0) : 20261125;
+    rounds = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 0) : rounds;
     s.interp = machine_new(&interp_engine, NULL);
-    s.dbt = machine_new(&dbt_engine, NULL);
+    s.dbt = machine_new(&dbt_engine, argc > 1 && *argv[1] ? argv[1] : NULL);
     canary_at(&s, 0);
     gather_targets(&s);
     bool good = true;
