@@ -15,9 +15,9 @@
 #include "base/error.h"
 
 enum {
-    STUB_MAX = 192,  /* bytes: three loads, three stores, flags, the instruction */
-    SLOTS = 1 << 17, /* of the hash table: a power of two */
-    SLOTS_MAX = SLOTS / 4 * 3,
+    STUB_MAX = 192,        /* bytes: three loads, three stores, flags, the instruction */
+    SLOTS_FIRST = 1 << 10, /* of the hash table, which grows with its use: powers of two */
+    SLOTS_MAX = 1 << 17,
     HOST_RAX = 0,
     HOST_RCX = 1,
     HOST_RDX = 2,
@@ -35,6 +35,7 @@ struct hostunit {
     uint8_t *executable;
     size_t size, used; /* the last STUB_MAX bytes are the scratch stub's */
     unsigned count;
+    uint32_t slot_count;
     bool wide; /* the host has AVX-512F: VEX instructions clear up to bit 511 */
     ZydisDecoder decoder;
     struct slot *slots;
@@ -485,7 +486,8 @@ int hostunit_create(struct hostunit **unit, size_t size, struct error *err)
     u->size = size;
     u->wide = host_clears_wide();
     ZydisDecoderInit(&u->decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
-    u->slots = calloc(SLOTS, sizeof(*u->slots));
+    u->slot_count = SLOTS_FIRST;
+    u->slots = calloc(u->slot_count, sizeof(*u->slots));
     u->writable = u->executable = MAP_FAILED;
     int fd = memfd_create("trapeze-hostunit", MFD_CLOEXEC);
     if (u->slots && fd >= 0 && ftruncate(fd, (off_t)size) == 0) {
@@ -532,27 +534,50 @@ static hostunit_fn stub_at(const struct hostunit *unit, size_t offset)
     return (hostunit_fn)(uintptr_t)(unit->executable + offset);
 }
 
-hostunit_fn hostunit_get(struct hostunit *unit, const struct hostunit_insn *normal)
+/* Where the normal form is, or the free place for it. */
+static struct slot *find(const struct hostunit *unit, const struct hostunit_insn *normal)
 {
     _Static_assert(sizeof(*normal) == 16, "compared and hashed whole");
-    struct slot *slot;
     for (uint32_t i = hash(normal);; i++) {
-        slot = &unit->slots[i & (SLOTS - 1)];
-        if (!slot->offset)
-            break;
-        if (memcmp(&slot->key, normal, sizeof(*normal)) == 0)
-            return stub_at(unit, slot->offset);
+        struct slot *slot = &unit->slots[i & (unit->slot_count - 1)];
+        if (!slot->offset || memcmp(&slot->key, normal, sizeof(*normal)) == 0)
+            return slot;
     }
+}
+
+/* Is there room for one more? */
+static bool make_room(struct hostunit *unit)
+{
+    if (unit->count < unit->slot_count / 4 * 3)
+        return true;
+    if (unit->slot_count == SLOTS_MAX)
+        return false;
+    struct hostunit larger = *unit;
+    larger.slot_count *= 2;
+    larger.slots = calloc(larger.slot_count, sizeof(*larger.slots));
+    if (!larger.slots)
+        return false;
+    for (uint32_t i = 0; i < unit->slot_count; i++)
+        if (unit->slots[i].offset)
+            *find(&larger, &unit->slots[i].key) = unit->slots[i];
+    free(unit->slots);
+    *unit = larger;
+    return true;
+}
+
+hostunit_fn hostunit_get(struct hostunit *unit, const struct hostunit_insn *normal)
+{
+    const struct slot *known = find(unit, normal);
+    if (known->offset)
+        return stub_at(unit, known->offset);
     struct code code;
-    if (unit->count == SLOTS_MAX || unit->used + 2 * STUB_MAX > unit->size ||
-        !compile(unit, normal, &code))
+    if (unit->used + 2 * STUB_MAX > unit->size || !make_room(unit) || !compile(unit, normal, &code))
         return NULL;
     size_t offset = unit->used;
     memcpy(unit->writable + offset, code.bytes, code.length);
     unit->used = round_up(offset + code.length, 16);
     unit->count++;
-    slot->key = *normal;
-    slot->offset = (uint32_t)offset;
+    *find(unit, normal) = (struct slot){.key = *normal, .offset = (uint32_t)offset};
     return stub_at(unit, offset);
 }
 

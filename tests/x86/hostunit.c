@@ -767,6 +767,38 @@ static void evex_indexed(void **state)
     run_many(*state, generate_indexed, 4000, false);
 }
 
+/* PSHUFD with each immediate and registers of each number: more than the cache's table begins with.
+ * What was compiled is found again, and nothing else in its place. */
+static void stubs_are_found_again(void **state)
+{
+    enum { COUNT = 256 * 16 };
+    struct hostunit *unit;
+    hostunit_fn *stubs = calloc(COUNT, sizeof(*stubs));
+    (void)state;
+    assert_non_null(stubs);
+    assert_int_equal(hostunit_create(&unit, MIB(1), NULL), 0);
+    for (unsigned round = 0; round < 2; round++)
+        for (unsigned i = 0; i < COUNT; i++) {
+            unsigned number = round ? COUNT - 1 - i : i;
+            struct hostunit_insn normal = {.bytes = {0x66, 0x0f, 0x70},
+                                           .length = 5,
+                                           .gpr_reg = HOSTUNIT_NO_GPR,
+                                           .gpr_rm = HOSTUNIT_NO_GPR};
+            normal.bytes[3] = (uint8_t)(0xc0 | (number >> 8 & 7) << 3 | (number >> 11 ? 1 : 2));
+            normal.bytes[4] = (uint8_t)number;
+            hostunit_fn stub = hostunit_get(unit, &normal);
+            assert_non_null(stub);
+            assert_ptr_equal(hostunit_get(unit, &normal), stub);
+            if (round)
+                assert_ptr_equal(stub, stubs[number]);
+            stubs[number] = stub;
+        }
+    for (unsigned i = 1; i < COUNT; i++)
+        assert_ptr_not_equal(stubs[i], stubs[i - 1]);
+    hostunit_destroy(unit);
+    free(stubs);
+}
+
 static void x87_masked(void **state)
 {
     run_many(*state, generate_x87, 40000, false);
@@ -785,6 +817,7 @@ static void state_images(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(stubs_are_found_again),
         cmocka_unit_test_setup_teardown(vector_masked, setup, teardown),
         cmocka_unit_test_setup_teardown(vector_unmasked, setup, teardown),
         cmocka_unit_test_setup_teardown(evex_masked, setup, teardown),
