@@ -12,10 +12,14 @@ INLINE uint64_t cut(const struct op *op, uint64_t rip)
     return op->size == 4 ? (uint32_t)rip : (uint16_t)rip;
 }
 
-/* Direct branches: imm is the target's distance from the block's start. */
+/* Direct branches: disp is the target's distance from the next instruction. */
+INLINE uint64_t target(const struct vcpu *cpu, const struct op *op)
+{
+    return cut(op, op_next_rip(cpu, op) + (uint64_t)(int64_t)op->disp);
+}
 INLINE const struct op *taken(struct vcpu *cpu, const struct op *op)
 {
-    return go_direct(cpu, op, 0, cut(op, cpu->gpr[GPR_RIP] + op->imm));
+    return go_direct(cpu, op, 0, target(cpu, op));
 }
 INLINE const struct op *not_taken(struct vcpu *cpu, const struct op *op)
 {
@@ -68,7 +72,7 @@ static const struct op *loop(struct vcpu *cpu, const struct op *op)
     bool zf = cpu->cc >> 14 & 1;
     bool go = counter(cpu, op) != 1 && (op->extra8 == 0 || zf == (op->extra8 == 1));
     if (go) /* a fault leaves the counter as it was */
-        go_check(cpu, op, cut(op, cpu->gpr[GPR_RIP] + op->imm), cpu->gpr[RSP]);
+        go_check(cpu, op, target(cpu, op), cpu->gpr[RSP]);
     reg_set(cpu, RCX, cpu->gpr[RCX] - 1, op->address_size);
     return go ? taken(cpu, op) : not_taken(cpu, op);
 }
@@ -78,7 +82,7 @@ static const struct op *loop(struct vcpu *cpu, const struct op *op)
     {                                                                                            \
         uint64_t rsp = cpu->gpr[RSP];                                                            \
         op_push(cpu, op, op_next_rip(cpu, op), size);                                            \
-        go_check(cpu, op, cut(op, cpu->gpr[GPR_RIP] + op->imm), rsp);                            \
+        go_check(cpu, op, target(cpu, op), rsp);                                                 \
         return taken(cpu, op);                                                                   \
     }                                                                                            \
     static const struct op *call_r_##size(struct vcpu *cpu, const struct op *op)                 \
@@ -129,7 +133,7 @@ static unsigned target_kind(const struct decoded *d, struct op *op)
 {
     const ZydisDecodedOperand *a = &d->operands[0];
     if (a->type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
-        op->imm = (uint64_t)(op->offset + op->length + a->imm.value.s);
+        op->disp = (int32_t)a->imm.value.s;
         return 0;
     }
     if (a->type == ZYDIS_OPERAND_TYPE_MEMORY)

@@ -49,10 +49,12 @@ struct op {
     bool direct;          /* 64-bit address without a segment base: linear as it is */
     uint8_t extra8;
     uint16_t extra16;
-    uint64_t imm; /* sign-extended; or the handler's own */
     union {
+        struct {
+            uint64_t imm;     /* sign-extended; or the handler's own */
+            const void *data; /* the handler's own, lives as long as the block */
+        };
         struct block *next[2]; /* direct branches: taken, not taken; NULL until first used */
-        const void *data;      /* the handler's own, lives as long as the block */
     };
 };
 

@@ -58,15 +58,15 @@ static hostunit_fn scratch_stub(const struct op *op)
 {
     struct hostunit_insn normal = {.length = op->reg3, .gpr_reg = op->reg, .gpr_rm = op->rm};
     memcpy(normal.bytes, &op->imm, sizeof(normal.bytes));
-    return hostunit_scratch((struct hostunit *)op->next[1], &normal);
+    return hostunit_scratch((struct hostunit *)((uintptr_t)op->data - 1), &normal);
 }
 
 static inline hostunit_fn stub_of(const struct op *op)
 {
-    hostunit_fn stub = (hostunit_fn)(uintptr_t)op->data;
-    if (__builtin_expect(!stub, 0))
-        stub = scratch_stub(op);
-    return stub;
+    /* The stub, or where none was to be had the hostunit, made odd. */
+    if (__builtin_expect((uintptr_t)op->data & 1, 0))
+        return scratch_stub(op);
+    return (hostunit_fn)(uintptr_t)op->data;
 }
 
 enum { MXCSR_UM = 1 << 11, MXCSR_FTZ = 1 << 15 };
@@ -391,9 +391,9 @@ bool vector_compile(const struct decoded *d, struct op *op)
     op->reg = normal.gpr_reg;
     op->rm = normal.gpr_rm;
     op->reg3 = normal.length;
-    op->next[1] = (struct block *)d->unit;
-    op->data = (const void *)(uintptr_t)hostunit_get(d->unit, &normal);
-    return op->data || hostunit_scratch(d->unit, &normal);
+    hostunit_fn stub = hostunit_get(d->unit, &normal);
+    op->data = (const void *)(stub ? (uintptr_t)stub : (uintptr_t)d->unit + 1);
+    return stub || hostunit_scratch(d->unit, &normal);
 }
 
 static bool decode_stub(const struct decoded *d, struct op *op)
