@@ -33,13 +33,21 @@ int code_create(struct code_memory *code, size_t size, struct error *err)
         return error_set(err, why, "cannot map executable memory for translated code: %s",
                          strerror(why));
     }
+    void *notes = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (notes == MAP_FAILED) {
+        code_destroy(code);
+        return error_set(err, ENOMEM, "cannot make memory for translated code: out of memory");
+    }
+    code->notes = notes;
     return 0;
 }
 
 void code_destroy(struct code_memory *code)
 {
-    code_clear(code);
     free(code->list);
+    if (code->notes)
+        munmap(code->notes, code->size);
     if (code->write)
         munmap(code->write, code->size);
     if (code->run)
@@ -52,6 +60,16 @@ bool code_full(const struct code_memory *code, size_t hot, size_t cold)
     size_t half = code->size / 2;
     return code->used + code->cold + hot + cold > CODE_LIMIT_DBT || code->used + hot > half ||
            code->cold + cold > half;
+}
+
+void *code_note(struct code_memory *code, size_t bytes)
+{
+    bytes = round_up(bytes, sizeof(void *));
+    if (bytes > code->size - code->notes_used)
+        return NULL;
+    void *note = code->notes + code->notes_used;
+    code->notes_used += bytes;
+    return memset(note, 0, bytes);
 }
 
 bool code_add(struct code_memory *code, struct translation *translation)
@@ -91,9 +109,7 @@ struct translation *code_find(const struct code_memory *code, const void *run)
 
 void code_clear(struct code_memory *code)
 {
-    for (size_t i = 0; i < code->count; i++)
-        free(code->list[i]);
-    code->count = 0;
+    code->count = code->notes_used = 0;
     code->used = code->fixed;
     code->cold = 0;
 }

@@ -21,6 +21,8 @@ struct code_memory {
     size_t cold;               /* used of the second half */
     struct translation **list; /* by address, ascending */
     size_t count, limit;
+    uint8_t *notes; /* what the translations are in: `size` bytes, filled from the bottom too */
+    size_t notes_used;
 };
 
 int code_create(struct code_memory *code, size_t size, struct error *err);
@@ -37,6 +39,9 @@ static inline bool code_has(const struct code_memory *code, const void *run)
 
 /* Is there no room for another `hot` and `cold` bytes? */
 bool code_full(const struct code_memory *code, size_t hot, size_t cold);
+
+/* Zeroed room for what is to be known of a translation, until code_clear. NULL: there is none. */
+void *code_note(struct code_memory *code, size_t bytes);
 
 /* Takes note of a translation whose code was written at the ends; used and cold grow. */
 bool code_add(struct code_memory *code, struct translation *translation);

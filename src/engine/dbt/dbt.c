@@ -94,9 +94,11 @@ static void block_dropped(struct vcpu *cpu, struct block *block)
     block->translations = NULL;
 }
 
-/* Code memory is full: begin afresh. The interpreter's blocks stay, without translations. */
+/* Code memory is full: begin afresh. The interpreter's blocks stay, without translations, for those
+ * that go on being run; they are dropped the next time if they have none by then. */
 static void flush_code(struct dbt_vcpu *d)
 {
+    cache_drop_bare(d->in);
     for (size_t i = 0; i < d->code.count; i++)
         if (d->code.list[i]->block) {
             d->code.list[i]->block->translations = NULL;

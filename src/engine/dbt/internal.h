@@ -139,21 +139,19 @@ struct care_list {
 
 /* Code of one block for one variant. */
 struct site {
-    uint16_t host;  /* distance from code */
-    uint16_t guest; /* page offset of the instruction */
-    uint8_t faults;
-    uint8_t care;    /* enum care that it was translated with */
-    uint16_t string; /* where the host's REP is that stands for it: distance from code; with the
-                        kind that string_fault takes in bits 14 and 15. 0: none */
+    uint32_t host : 14;  /* distance from code */
+    uint32_t guest : 12; /* page offset of the instruction */
+    uint32_t faults : 2;
+    uint32_t care : 2;   /* enum care that it was translated with */
+    uint32_t string : 2; /* the kind that string_fault takes, if a REP of the host stands for it */
 };
 struct translation {
     struct translation *next; /* other variants of the block */
     struct block *block;      /* NULL: dropped */
-    bool is_target;           /* in its page's list */
-    uint32_t variant;
-    uint32_t size;        /* of code */
-    uint8_t *code, *cold; /* as they run */
-    uint32_t cold_size;
+    uint8_t *code, *cold;     /* as they run */
+    uint16_t size, cold_size;
+    uint16_t variant;
+    bool is_target; /* in its page's list */
     /* Entries: distances from code. */
     int32_t poll;
     uint16_t body;

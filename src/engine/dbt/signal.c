@@ -27,6 +27,12 @@ static void give_up(int number)
     signal(number, SIG_DFL); /* the instruction faults again, and that is the end */
 }
 
+/* Is this the REP of a site that has one? Nothing else there has such prefixes. */
+static bool is_rep(const uint8_t *at)
+{
+    return at[0] == 0xf3 || (at[0] == 0x66 && at[1] == 0xf3);
+}
+
 static void on_fault(int number, siginfo_t *info, void *context)
 {
     ucontext_t *uc = context;
@@ -55,8 +61,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
     }
     fault_info =
         (struct exit_info){.kind = EXIT_FAULT, .insn = t->sites[low - 1].guest, .place = t->place};
-    unsigned string = t->sites[low - 1].string;
-    d->string_kind = string && (string & 0x3fff) == distance ? string >> 14 : 0;
+    d->string_kind = is_rep(at) ? t->sites[low - 1].string : 0;
     *frame(d->cpu, FRAME_INFO) = (uintptr_t)&fault_info;
     *frame(d->cpu, FRAME_VALUE) = (uintptr_t)at;
     bool read_only = number == SIGSEGV && info->si_code == SEGV_ACCERR;

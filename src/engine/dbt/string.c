@@ -167,7 +167,7 @@ static void repeat(struct tr *tr, const struct decoded *d, const struct string *
     to_host(tr, H_RDI, FRAME_STRING_TO);
     emit_mov(e, H_RCX, HOST_GUEST_RCX);
     unsigned kind = s->moves ? 2 : 1;
-    tr->sites[tr->site_count - 1].string = (uint16_t)((unsigned)(e->at - e->start) | kind << 14);
+    tr->sites[tr->site_count - 1].string = kind & 3;
     if (s->size == 2)
         emit_byte(e, 0x66);
     emit_byte(e, 0xf3);

@@ -83,7 +83,7 @@ static bool one(struct tr *tr, unsigned at, const uint8_t *bytes, unsigned avail
         return false;
     }
     tr->care = care_of(tr->head->page, at);
-    tr->sites[tr->site_count - 1].care = (uint8_t)tr->care;
+    tr->sites[tr->site_count - 1].care = tr->care & 3;
     tr->length = insn.length;
     tr->next = (uint16_t)(at + insn.length);
     enum control control = CONTROL_NOT_MINE;
@@ -108,7 +108,7 @@ static void begin(struct tr *tr, unsigned at)
         tr->highest = (uint16_t)at;
     stub_jumps(tr, tr->room);
     tr->sites[tr->site_count++] =
-        (struct site){.host = (uint16_t)(tr->e.at - tr->e.start), .guest = (uint16_t)at};
+        (struct site){.host = (tr->e.at - tr->e.start) & (BLOCK_CODE_MAX - 1), .guest = at & 0xfff};
 }
 
 /* The block that the trace goes on with; NULL: it ends here. */
@@ -228,9 +228,9 @@ static void generate(struct tr *tr, struct dbt_vcpu *d, struct block *head, uint
     if (!poll_here)
         cold_poll(tr, t);
     t->code = code->run + hot;
-    t->size = (uint32_t)(tr->e.at - tr->e.start);
+    t->size = (uint16_t)(tr->e.at - tr->e.start);
     t->cold = code->run + cold;
-    t->cold_size = (uint32_t)(tr->cold.at - tr->cold.start);
+    t->cold_size = (uint16_t)(tr->cold.at - tr->cold.start);
 }
 
 /* For whoever wants to see it. */
@@ -271,12 +271,14 @@ struct translation *translate(struct dbt_vcpu *d, struct block *block, uint32_t 
         d->statistics.failed++;
         return NULL;
     }
-    struct translation *t = malloc(sizeof(*t) + tr.site_count * sizeof(struct site));
-    if (!t)
+    struct translation *t = code_note(code, sizeof(*t) + tr.site_count * sizeof(struct site));
+    if (!t) {
+        *full = true;
         return NULL;
+    }
     *t = head;
     t->block = block;
-    t->variant = variant;
+    t->variant = (uint16_t)variant;
     t->place = block->page->place;
     t->offset = block->offset;
     t->copied = (uint16_t)tr.copied;
@@ -286,10 +288,8 @@ struct translation *translate(struct dbt_vcpu *d, struct block *block, uint32_t 
         dbt_note_crossing(d, d->cpu->rip + PAGE_SIZE);
     t->site_count = (uint16_t)tr.site_count;
     memcpy(t->sites, tr.sites, tr.site_count * sizeof(struct site));
-    if (!code_add(code, t)) {
-        free(t);
+    if (!code_add(code, t))
         return NULL;
-    }
     t->next = block->translations;
     block->translations = t;
     if (t->pad)

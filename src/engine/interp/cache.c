@@ -103,6 +103,38 @@ static size_t block_size(const struct block *block)
                           : offsetof(struct block, before);
 }
 
+enum { POOL_CHUNK = 32 * 1024 };
+
+static struct block *pool_get(struct block_pool *pool)
+{
+    const size_t size = offsetof(struct block, before);
+    if (!pool->free) {
+        uint8_t *chunk = malloc(POOL_CHUNK);
+        if (!chunk)
+            return NULL;
+        memcpy(chunk, &pool->chunks, sizeof(void *));
+        pool->chunks = chunk;
+        for (size_t at = sizeof(void *); at + size <= POOL_CHUNK; at += size) {
+            struct block *block = (struct block *)(void *)(chunk + at);
+            block->next = pool->free;
+            pool->free = block;
+        }
+    }
+    struct block *block = pool->free;
+    pool->free = block->next;
+    return block;
+}
+
+static void block_free(struct interp_vcpu *in, struct block *block)
+{
+    if (block->has_ops) {
+        free(block);
+    } else {
+        block->next = in->pool.free;
+        in->pool.free = block;
+    }
+}
+
 static void queue_add(struct interp_vcpu *in, struct block *block)
 {
     block->next = NULL;
@@ -255,9 +287,21 @@ void cache_free_dead(struct interp_vcpu *in)
         struct block *next = in->dead->next;
         if (in->anew_block == in->dead)
             in->anew_block = NULL;
-        free(in->dead);
+        block_free(in, in->dead);
         in->dead = next;
     }
+}
+
+void cache_destroy(struct interp_vcpu *in)
+{
+    cache_drop_all(in);
+    cache_free_dead(in);
+    while (in->pool.chunks) {
+        void *chunk = in->pool.chunks;
+        memcpy(&in->pool.chunks, chunk, sizeof(chunk));
+        free(chunk);
+    }
+    in->pool.free = NULL;
 }
 
 struct block *cache_give_back(struct interp_vcpu *in, struct block *block)
@@ -268,17 +312,22 @@ struct block *cache_give_back(struct interp_vcpu *in, struct block *block)
     /* The first op of one that crosses has the bytes it hangs on: the translator's too. */
     if (block_crosses(block))
         return block;
-    in->code_bytes -= block_size(block);
-    block->has_ops = false;
-    in->code_bytes += block_size(block);
-    in->statistics.ops_given_back++;
-    struct block *smaller = realloc(block, block_size(block));
-    if (!smaller || smaller == block)
+    struct block *bare = pool_get(&in->pool);
+    if (!bare)
         return block;
-    unsigned slot = key_slot(smaller->page, block_key(smaller->offset, smaller->mode));
-    smaller->page->blocks[slot] = smaller;
-    in->cpu->exec_gen++; /* the jump cache points to where it was */
-    return smaller;
+    memcpy(bare, block, offsetof(struct block, before));
+    bare->has_ops = false;
+    bare->page->blocks[key_slot(bare->page, block_key(bare->offset, bare->mode))] = bare;
+    if (block->cached_gen == in->cpu->exec_gen) {
+        if (block->cached_more)
+            in->cpu->exec_gen++;
+        else if (in->jumps[block->cached_slot].block == block)
+            in->jumps[block->cached_slot].block = bare;
+    }
+    in->code_bytes -= block_size(block) - block_size(bare);
+    in->statistics.ops_given_back++;
+    free(block);
+    return bare;
 }
 
 const struct op *cache_ops(struct interp_vcpu *in, struct block *block, gva_t linear)
@@ -333,6 +382,25 @@ static void drop_block(struct interp_vcpu *in, struct block *block)
     in->statistics.cold_dropped++;
     if (page->count == 0)
         drop(in, page_link(in, page));
+}
+
+void cache_drop_bare(struct interp_vcpu *in)
+{
+    for (unsigned i = 0; i < CODE_BUCKETS; i++)
+        for (struct code_page *page = in->pages[i], *next; page; page = next) {
+            next = page->next;
+            for (unsigned slot = 0, left = page->count; left && slot < page->limit;) {
+                struct block *block = page->blocks[slot];
+                left -= block != NULL;
+                if (!block || block->has_ops || block->translations) {
+                    slot++;
+                    continue;
+                }
+                in->statistics.bare_dropped++;
+                drop_block(in, block); /* may move another here, or free the page */
+            }
+        }
+    in->cpu->exec_gen++;
 }
 
 void cache_drop_cold(struct interp_vcpu *in)

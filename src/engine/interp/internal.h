@@ -26,7 +26,7 @@ enum {
 
 /* What blocks with ops may take of it where the translator runs what is hot: those that have
  * not been run for longest go first. */
-#define OPS_LIMIT MIB(6)
+#define OPS_LIMIT MIB(12)
 
 /* Address space for a vcpu's vector stubs: some 100,000 different instructions. */
 #define VECTOR_CODE_SIZE MIB(8)
@@ -50,9 +50,20 @@ struct block {
     /* The translator's: how often it ran here, and what became of it. */
     uint16_t heat;
     struct translation *translations;
-    /* There only if has_ops: */
+    /* There only if has_ops; without, it is in a place of struct block_pool: */
     struct block *before; /* in the queue */
+    /* Where the jump cache has it, if cached_gen is exec_gen; cached_more: elsewhere too. */
+    uint32_t cached_gen;
+    uint16_t cached_slot;
+    bool cached_more;
     struct op ops[];
+};
+
+/* Places for blocks without ops, all of one size: close together, and what is freed of blocks with
+ * ops is of one piece again. */
+struct block_pool {
+    struct block *free; /* by `next` */
+    void *chunks;       /* each begins with a pointer to the next */
 };
 
 struct code_page {
@@ -84,7 +95,7 @@ struct step_op {
 
 struct interp_statistics {
     uint64_t blocks_made, pages_made, pages_dropped, chunk_misses, flushes, faults, interrupts,
-        steps_made, ops_given_back, ops_made_anew, cold_dropped;
+        steps_made, ops_given_back, ops_made_anew, cold_dropped, bare_dropped;
 };
 
 struct interp_vcpu {
@@ -97,7 +108,8 @@ struct interp_vcpu {
     struct code_page *pages[CODE_BUCKETS];
     size_t code_bytes, queue_bytes;         /* queue_bytes: part of them */
     struct block *queue_first, *queue_last; /* blocks with ops, oldest first: see cache.c */
-    struct block *dead;       /* dropped, perhaps still running: freed between blocks */
+    struct block *dead; /* dropped, perhaps still running: freed between blocks */
+    struct block_pool pool;
     uint8_t heat[HEAT_SLOTS]; /* of blocks that were dropped as cold, by a hash */
     struct jump jumps[JUMP_SLOTS];
 
@@ -152,9 +164,13 @@ const struct op *cache_ops(struct interp_vcpu *in, struct block *block, gva_t li
 struct block *cache_give_back(struct interp_vcpu *in, struct block *block);
 /* Frees what has not been run for longest, down to below OPS_LIMIT. Nothing links to it. */
 void cache_drop_cold(struct interp_vcpu *in);
+/* Frees blocks that have neither ops nor translations. Nothing links to them, none of them runs. */
+void cache_drop_bare(struct interp_vcpu *in);
 void cache_drop_page(struct interp_vcpu *in, gpa_t gpa);
 void cache_drop_all(struct interp_vcpu *in);
 void cache_free_dead(struct interp_vcpu *in);
+/* Everything, at the end. */
+void cache_destroy(struct interp_vcpu *in);
 /* The hooks of struct vcpu_code_hook. */
 void cache_written(struct vcpu *cpu, gpa_t gpa, unsigned length);
 void cache_moving(struct vcpu *cpu, const struct mem_view *next);

@@ -41,6 +41,13 @@ struct block *run_lookup(struct vcpu *cpu)
         if (!block->page)
             return block;
     }
+    if (block->has_ops) {
+        uint16_t slot = (uint16_t)(jump - in->jumps);
+        block->cached_more = block->cached_gen == cpu->exec_gen &&
+                             (block->cached_more || block->cached_slot != slot);
+        block->cached_gen = cpu->exec_gen;
+        block->cached_slot = slot;
+    }
     *jump = (struct jump){
         .linear = linear, .exec_gen = cpu->exec_gen, .mode = cpu->code_mode, .block = block};
     return block;
@@ -499,11 +506,10 @@ static void interp_detach(struct engine *engine, struct vcpu *cpu)
     struct interp_vcpu *in = interp_vcpu(cpu);
     for (struct interp_vcpu **at = &interp->vcpus; *at; at = &(*at)->next)
         if (*at == in) {
-            cache_drop_all(in);
+            cache_destroy(in);
             *at = in->next;
             break;
         }
-    cache_free_dead(in);
     pthread_mutex_destroy(&in->pending_lock);
     hostunit_destroy(in->unit);
     free(in);
