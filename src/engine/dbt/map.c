@@ -11,7 +11,7 @@
 
 enum {
     ENTRIES_PER_LEAF = PAGE_SIZE / 8,
-    LEAVES_MAX = 2048, /* beyond that the map is given back whole: 8 MiB */
+    LEAVES_MAX = 1024, /* beyond that the map is given back whole: 4 MiB */
     LOCAL_MAX = 4096,
 };
 

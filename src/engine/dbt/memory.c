@@ -10,38 +10,50 @@
 #include "cpu/exception.h"
 
 /* Which entries lead to a page through its writable view, so that they can be found when code is
- * seen on it. Entries are never taken out but all at once: one too many does no harm. */
+ * seen on it. Slots are never freed but all at once, and hold only part of the page's hash: an
+ * entry too many that is taken out does no harm. */
 enum { WRITABLE_BITS = 16, WRITABLE_SLOTS = 1 << WRITABLE_BITS, WRITABLE_PROBES = 8 };
 struct writable {
-    struct {
-        uintptr_t host; /* page | number of the map; 0: free */
-        gva_t addr;
-    } slots[WRITABLE_SLOTS];
+    uint64_t slots[WRITABLE_SLOTS]; /* 0: free; else bit 63, SLOT_TAG, map, page number */
 };
+
+#define SLOT_USED (UINT64_C(1) << 63)
+#define SLOT_TAG  (((UINT64_C(1) << 23) - 1) << 40) /* of the hash of the host's page */
+#define SLOT_PAGE ((UINT64_C(1) << 36) - 1)         /* of the guest's address */
+enum { SLOT_MAP_SHIFT = 36, SLOT_MAPS = 16 };
 
 size_t dbt_writable_size(void)
 {
     return sizeof(struct writable);
 }
 
-static unsigned slot_of(uintptr_t host)
+static uint64_t hash_of(const uint8_t *host)
 {
-    uint64_t hash = (uint64_t)(host >> PAGE_SHIFT) * UINT64_C(0x9e3779b97f4a7c15);
+    return (uint64_t)((uintptr_t)host >> PAGE_SHIFT) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static unsigned slot_of(uint64_t hash)
+{
     return (unsigned)(hash >> (64 - WRITABLE_BITS));
+}
+
+/* The hash's bits below those of the slot. */
+static uint64_t tag_of(uint64_t hash)
+{
+    return SLOT_USED | (hash << 15 & SLOT_TAG);
 }
 
 static void note_writable(struct dbt_vcpu *d, const uint8_t *host, unsigned map, gva_t addr)
 {
-    uintptr_t key = (uintptr_t)host | map;
-    addr &= PAGE_MASK;
-    unsigned at = slot_of((uintptr_t)host);
+    _Static_assert((int)MAP_COUNT <= (int)SLOT_MAPS, "four bits");
+    uint64_t hash = hash_of(host);
+    uint64_t value = tag_of(hash) | (uint64_t)map << SLOT_MAP_SHIFT | map_index(addr);
     for (unsigned i = 0; i < WRITABLE_PROBES; i++) {
-        unsigned slot = (at + i) & (WRITABLE_SLOTS - 1);
-        if (d->writable->slots[slot].host == key && d->writable->slots[slot].addr == addr)
+        uint64_t *slot = &d->writable->slots[(slot_of(hash) + i) & (WRITABLE_SLOTS - 1)];
+        if (*slot == value)
             return;
-        if (!d->writable->slots[slot].host) {
-            d->writable->slots[slot].host = key;
-            d->writable->slots[slot].addr = addr;
+        if (!*slot) {
+            *slot = value;
             return;
         }
     }
@@ -140,14 +152,14 @@ void dbt_forget_writes(struct vcpu *cpu, gpa_t gpa)
         window_address(&d->dbt->windows, range->ram, mem_ram_page(range, gpa), true);
     if (!host)
         return;
-    unsigned at = slot_of((uintptr_t)host);
+    uint64_t hash = hash_of(host);
     for (unsigned i = 0; i < WRITABLE_PROBES; i++) {
-        unsigned slot = (at + i) & (WRITABLE_SLOTS - 1);
-        uintptr_t key = d->writable->slots[slot].host;
-        if (!key)
+        uint64_t slot = d->writable->slots[(slot_of(hash) + i) & (WRITABLE_SLOTS - 1)];
+        if (!slot)
             return;
-        if ((key & PAGE_MASK) == (uintptr_t)host)
-            map_forget(&d->maps[key & ~PAGE_MASK], d->writable->slots[slot].addr);
+        if ((slot & (SLOT_USED | SLOT_TAG)) == tag_of(hash))
+            map_forget(&d->maps[slot >> SLOT_MAP_SHIFT & (SLOT_MAPS - 1)], (slot & SLOT_PAGE)
+                                                                               << PAGE_SHIFT);
     }
 }
 
