@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -265,6 +266,44 @@ static void any_number_of_entries_is_cleared(void **state)
     map_destroy(&map);
 }
 
+/* Of the pages of the map that hold the entries of the first `leaves` times 2 MiB. */
+static unsigned resident(const struct map *map, unsigned leaves)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < leaves; i++) {
+        unsigned char there = 0;
+        assert_int_equal(mincore(map->entries + i * PAGE_SIZE / 8, PAGE_SIZE, &there), 0);
+        count += there & 1;
+    }
+    return count;
+}
+
+/* A map that is empty after many address spaces takes no memory. One with global entries keeps
+ * them. */
+static void empty_leaves_are_given_back(void **state)
+{
+    enum { LEAVES = 300 };
+    const void *page = (const void *)(uintptr_t)host;
+    struct map map;
+    struct error err;
+    (void)state;
+    assert_int_equal(map_create(&map, &err), 0);
+    for (unsigned global = 0; global < 2; global++) {
+        for (uint64_t i = 0; i < LEAVES; i++)
+            assert_true(map_set(&map, i << 21, page, global && i == 7));
+        assert_int_equal(resident(&map, LEAVES), LEAVES);
+        map_clear_local(&map);
+        assert_int_equal(resident(&map, LEAVES), global ? LEAVES : 0);
+        for (uint64_t i = 0; i < LEAVES; i++)
+            assert_int_equal(entry(&map, i << 21) != 0, global && i == 7);
+    }
+    map_clear(&map);
+    map_clear_local(&map); /* the global one is gone */
+    assert_int_equal(entry(&map, 7 << 21), 0);
+    assert_true(resident(&map, LEAVES) <= 1);
+    map_destroy(&map);
+}
+
 /* As control.c looks up: key + rip is 0 for the rip that was set, and for no other. */
 static uint64_t key(const struct map *map, uint64_t slot)
 {
@@ -386,6 +425,7 @@ int main(void)
         cmocka_unit_test(a_distance_of_0_is_refused),
         cmocka_unit_test(entries_are_forgotten),
         cmocka_unit_test(any_number_of_entries_is_cleared),
+        cmocka_unit_test(empty_leaves_are_given_back),
         cmocka_unit_test(empty_jump_keys_match_nothing),
         cmocka_unit_test(jumps_to_a_page_are_forgotten),
         cmocka_unit_test(jumps_are_found_and_forgotten),

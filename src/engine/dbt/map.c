@@ -12,6 +12,7 @@
 enum {
     ENTRIES_PER_LEAF = PAGE_SIZE / 8,
     LEAVES_MAX = 1024, /* beyond that the map is given back whole: 4 MiB */
+    LEAVES_KEEP = 128, /* more than these are given back when they are empty */
     LOCAL_MAX = 4096,
 };
 
@@ -85,6 +86,8 @@ bool map_set(struct map *map, gva_t addr, const void *host_page, bool global)
             map->local[map->local_count] = index;
         if (map->local_count <= LOCAL_MAX)
             map->local_count++;
+    } else {
+        map->has_global = true;
     }
     return true;
 }
@@ -94,15 +97,20 @@ static unsigned jump_page(gva_t addr)
     return (unsigned)(addr >> PAGE_SHIFT) & (JUMP_PAGES - 1);
 }
 
+static void give_back(struct map *map)
+{
+    madvise(map->entries, map_bytes, MADV_DONTNEED);
+    madvise(map->leaf_known, known_bytes, MADV_DONTNEED);
+    map->leaf_count = 0;
+}
+
 void map_clear(struct map *map)
 {
     map->jumps_stale = true;
     map->local_count = 0;
+    map->has_global = false;
     if (map->leaf_count == LEAVES_MAX) {
-        /* Many: their memory goes back too. */
-        madvise(map->entries, map_bytes, MADV_DONTNEED);
-        madvise(map->leaf_known, known_bytes, MADV_DONTNEED);
-        map->leaf_count = 0;
+        give_back(map); /* many: their memory too */
         return;
     }
     for (unsigned i = 0; i < map->leaf_count; i++)
@@ -120,6 +128,9 @@ void map_clear_local(struct map *map)
     map->local_count = 0;
     if (map->jumps_local)
         map->jumps_stale = true;
+    /* Processes that come and go, each at addresses of its own. */
+    if (!map->has_global && map->leaf_count > LEAVES_KEEP)
+        give_back(map);
 }
 
 void map_set_no_code(struct map *map, const void *code)

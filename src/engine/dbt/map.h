@@ -52,6 +52,7 @@ struct map {
     uint8_t *leaf_known; /* a bit for each page of the array; sparse itself */
     uint64_t *local;     /* indices of the entries that are not global */
     unsigned local_count;
+    bool has_global; /* entries of other kinds, perhaps */
     /* The jump table: for which variant of code is it, must it be cleared before it is used (code
      * reads the two as one number: level.c), does it have entries, are some of pages that are not
      * global. */
