@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "engine/dbt/internal.h"
 
-#define CODE_LIMIT_DBT MIB(32)
+#define CODE_LIMIT_DBT MIB(25)
 
 /* Memory without a name of its own, so that perf looks for names of what runs in it (perf.h): a
  * second mapping of the same pages is what mremap makes of an old size of 0. */

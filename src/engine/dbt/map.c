@@ -12,7 +12,7 @@
 enum {
     ENTRIES_PER_LEAF = PAGE_SIZE / 8,
     LEAVES_MAX = 1024, /* beyond that the map is given back whole: 4 MiB */
-    LEAVES_KEEP = 128, /* more than these are given back when they are empty */
+    LEAVES_KEEP = 32,  /* more than these are given back when they are empty */
     LOCAL_MAX = 4096,
 };
 

@@ -26,7 +26,7 @@ enum {
 
 /* What blocks with ops may take of it where the translator runs what is hot: those that have
  * not been run for longest go first. */
-#define OPS_LIMIT MIB(12)
+#define OPS_LIMIT MIB(2)
 
 /* Address space for a vcpu's vector stubs: some 100,000 different instructions. */
 #define VECTOR_CODE_SIZE MIB(8)
