@@ -88,7 +88,8 @@ class Machine:
         self.folder = tempfile.mkdtemp(prefix="trapeze-test-")
         command = [program or TRAPEZE] + [str(a) for a in arguments]
         if ENGINE and "-accel" not in command and not program and not IS_QEMU:
-            command += ["-accel", "dbt", "-d", "lockstep"] if ENGINE == "lockstep" else ["-accel", ENGINE]
+            # In front: the last option of a test may lack its argument.
+            command[1:1] = ["-accel", "dbt", "-d", "lockstep"] if ENGINE == "lockstep" else ["-accel", ENGINE]
         self.monitor_path = None
         self.monitor_socket = None
         if monitor:
